@@ -1,0 +1,161 @@
+"""Our own model behind the engine's protocol: text encoder, transformer, codec, upscaler, in that order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.backbones.base import Capabilities, Identity, Progress, Request
+from haneul.errors import CheckpointError
+from haneul.model.checkpoint import Card, load, load_into
+from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
+from haneul.model.dit import DiT, DiTConfig
+from haneul.model.modes import Start, Text, sample
+from haneul.model.presets import Preset, preset
+from haneul.model.rollout import rollout, window_count
+from haneul.model.text import TextEncoder
+from haneul.video.upscale import Upscaler, UpscalerConfig
+
+BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+OVERLAP = 4  #: latent frames that a window of a long video shares with the one before
+
+
+def base_grid(size: tuple[int, int], tokens: int) -> tuple[int, int]:
+    """Latent rows and columns for a picture of `size`: the aspect nearest to it with about `tokens` tokens."""
+    aspect = size[0] / size[1]
+    best, score = (1, 1), float("inf")
+    for h in range(2, tokens + 1):
+        for w in range(2, tokens + 1):
+            if 0.7 * tokens <= h * w <= 1.15 * tokens:
+                miss = abs(np.log(w / h / aspect)) + 0.15 * abs(np.log(h * w / tokens))
+                if miss < score:
+                    best, score = (h, w), miss
+    return best
+
+
+def fit(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut the middle to the wanted aspect and scale (Lanczos) to size."""
+    W, H = size
+    h, w = frame.shape[:2]
+    if (w, h) == (W, H):
+        return frame
+    cut_w = min(w, round(h * W / H))
+    cut_h = min(h, round(w * H / W))
+    y, x = (h - cut_h) // 2, (w - cut_w) // 2
+    part = np.ascontiguousarray(frame[y : y + cut_h, x : x + cut_w])
+    picture = av.VideoFrame.from_ndarray(part, format="rgb24")
+    return picture.reformat(width=W, height=H, format="rgb24", interpolation="LANCZOS").to_ndarray()
+
+
+class Native:
+    """The bundled `nano` model, or another folder of the same files."""
+
+    def __init__(self, folder: Path = BUNDLED) -> None:
+        self.folder = folder
+        weights, card = load(folder / "dit.safetensors", "dit")
+        self.card: Card = card
+        self.preset: Preset = preset(card.preset)
+        self.dit = DiT(DiTConfig(**card.config))
+        load_into(self.dit, weights, folder / "dit.safetensors")
+        weights, codec_card = load(folder / "codec.safetensors", "codec")
+        self.codec = Codec(CodecConfig(**codec_card.config))
+        load_into(self.codec, weights, folder / "codec.safetensors")
+        weights, up_card = load(folder / "upscaler.safetensors", "upscaler")
+        self.upscaler = Upscaler(UpscalerConfig(**up_card.config))
+        load_into(self.upscaler, weights, folder / "upscaler.safetensors")
+        self.text = TextEncoder.load(folder / "text_encoder.safetensors")
+        for part in (self.dit, self.codec, self.upscaler):
+            part.eval().requires_grad_(False)
+        for part in (self.codec, self.upscaler):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            modes=("text-to-video", "text-to-image"),
+            max_size=(1920, 1920),
+            max_seconds=20.0,
+            fps=2 * self.preset.base_fps,
+            default_steps=24,
+            default_guidance=4.0,
+        )
+
+    def identity(self) -> Identity:
+        digest = hashlib.sha256((self.folder / "dit.safetensors").read_bytes()).hexdigest()
+        name = f"haneul-{self.card.preset}"
+        return Identity(model=name, weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
+
+    def encode(self, prompt: str) -> Text:
+        states, mask = self.text.encode([prompt])
+        return Text(states=states, mask=mask)
+
+    def latents(self, request: Request, progress: Progress | None = None) -> Tensor:
+        """Sample the latents [1, C, F, h, w] of a request."""
+        text = self.encode(request.prompt)
+        negative = self.encode(request.negative) if request.negative else None
+        h, w = base_grid(request.size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
+        frames = 1 + -(-(round(request.seconds * self.preset.base_fps) - 1) // GROUP)
+        window = 1 + self.preset.frames // GROUP
+        windows = window_count(frames, window, OVERLAP)
+
+        def one(start: Start, number: int) -> Tensor:
+            def tell(done: int, total: int) -> None:
+                if progress:
+                    progress("denoising", number * total + done, windows * total)
+
+            with torch.autocast("cpu", torch.bfloat16):
+                return sample(
+                    self.dit, text, start, negative=negative, guidance=request.guidance, steps=request.steps, progress=tell
+                )
+
+        return rollout(
+            self.codec, one, frames=frames, window=window, overlap=OVERLAP, channels=self.preset.dit.latent,
+            h=h, w=w, fps=self.preset.base_fps, generator=torch.Generator().manual_seed(request.seed),
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def generate(self, request: Request, progress: Progress | None = None) -> Iterator[NDArray[np.uint8]]:
+        """See `Backbone.generate`."""
+        z = self.latents(request, progress)
+        with torch.autocast("cpu", torch.bfloat16):
+            video = self.codec.decode(z)[0].float().clamp(-1, 1).transpose(0, 1)
+            total = max(1, round(request.seconds * self.capabilities().fps))
+            for i, frame in enumerate(self.upscaler.stream(video)):
+                if i == total:
+                    return
+                if progress:
+                    progress("drawing", i + 1, total)
+                yield fit(frame.numpy(), request.size)
+
+    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
+        """See `Backbone.unknown_words`; nearness is the cosine of the text encoder's states."""
+        from haneul.prompt.language import unknown
+
+        path = self.folder / "known_words.json"
+        try:
+            known: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as err:
+            raise CheckpointError(f"{path} cannot be read ({err}); reinstall haneul") from err
+        strange = unknown(prompt, frozenset(known["known"]))
+        if not strange:
+            return {}
+        names = known["nearest"]
+        a, b = self._word_vectors(strange), self._word_vectors(names)
+        order = (a @ b.T).argsort(1, descending=True)[:, :3]
+        return {word: [names[int(j)] for j in row] for word, row in zip(strange, order, strict=True)}
+
+    def _word_vectors(self, words: list[str]) -> Tensor:
+        """Unit vectors of words: the mean of their token states, less the mean of all known words."""
+        states, mask = self.text.encode(words)
+        inner = mask.clone()
+        inner[:, 0] = False
+        inner[torch.arange(len(words)), mask.sum(1) - 1] = False
+        v = (states * inner[..., None]).sum(1) / inner.sum(1, keepdim=True).clamp(min=1)
+        return torch.nn.functional.normalize(v, dim=-1)

@@ -1,0 +1,136 @@
+"""Latents of a data set, cached once, and the batches that training draws from them.
+
+Because the encoder codes each group of four frames by itself, the latents of any window are a single frame followed by
+groups of the whole clip: the cache holds both for every start, so that images, short and long windows all come from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.data.shards import Shard, iterate
+from haneul.model.codec import GROUP, Codec, groups_of
+
+LOG_STRIDE = 2  # controls are logged at twice the training frame rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Clips of one size. G latent frames; index 1 of the second axis is the mirrored clip.
+
+    groups, singles [n, 2, G, C, h, w] fp16: latent frame g as a group, and frame 4g alone. cover [n, 2, G, h, w, 2]
+    uint8. controls [n, G, K] fp16. facts: per clip a dict "start:stop" -> facts.
+    """
+
+    groups: Tensor
+    singles: Tensor
+    cover: Tensor
+    controls: Tensor
+    facts: list[dict[str, Any]]
+
+    @property
+    def clips(self) -> int:
+        return self.groups.shape[0]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return self.groups.shape[4], self.groups.shape[5]
+
+
+def _encode(codec: Codec, shard: Shard, dtype: torch.dtype) -> dict[str, Tensor]:
+    groups, singles = [], []
+    for clip in shard.video_nTHW3:
+        x = torch.from_numpy(clip).permute(3, 0, 1, 2).float() / 127.5 - 1
+        both = torch.stack([x, x.flip(-1)])
+        alone = both[:, :, ::GROUP].transpose(1, 2).repeat(1, 1, GROUP, 1, 1)
+        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+            groups.append(codec.encode_groups(groups_of(both)).transpose(1, 2).half())
+            singles.append(codec.encode_groups(alone).transpose(1, 2).half())
+    cover = torch.from_numpy(shard.coverage_nThw2)
+    padded = torch.cat([cover[:, :1].expand(-1, GROUP - 1, -1, -1, -1), cover], 1)
+    cover = padded.unflatten(1, (-1, GROUP)).float().mean(2).round().to(torch.uint8)
+    controls = torch.from_numpy(shard.controls_nTK.astype(np.float32))
+    step = GROUP * LOG_STRIDE
+    controls = torch.stack([controls[:, max(0, step * (g - 1)) : step * g + 1].mean(1) for g in range(cover.shape[1])], 1)
+    return {
+        "groups": torch.stack(groups),
+        "singles": torch.stack(singles),
+        "cover": torch.stack([cover, cover.flip(3)], 1),
+        "controls": controls.half(),
+    }
+
+
+@torch.no_grad()
+def build(
+    data: Path, cache: Path, codec: Codec, *, dtype: torch.dtype, progress: Callable[[str], None] | None = None
+) -> None:
+    """Encode every shard of `data` that `cache` doesn't hold yet."""
+    cache.mkdir(parents=True, exist_ok=True)
+    from haneul.data.shards import read_meta, read_shard, shard_paths
+
+    for path in shard_paths(data):
+        target = cache / (path.stem + ".pt")
+        if target.exists() and torch.load(target, mmap=True)["groups"].shape[0] == len(read_meta(path)):
+            continue
+        shard = read_shard(path)
+        item = {**_encode(codec, shard, dtype), "facts": [m["facts"] for m in shard.meta]}
+        temporary = target.with_suffix(".tmp")
+        torch.save(item, temporary)
+        temporary.replace(target)
+        if progress:
+            progress(path.name)
+
+
+def load_pools(cache: Path) -> list[Pool]:
+    """All cached latents in memory, one pool per picture size, the largest first."""
+    by_size: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    for path in sorted(cache.glob("shard-*.pt")):
+        item = torch.load(path, weights_only=True)
+        by_size.setdefault(tuple(item["groups"].shape[2:]), []).append(item)
+    pools = []
+    for items in by_size.values():
+        tensors = {k: torch.cat([i[k] for i in items]) for k in ("groups", "singles", "cover", "controls")}
+        pools.append(Pool(**tensors, facts=[f for i in items for f in i["facts"]]))
+    return sorted(pools, key=lambda p: -p.clips)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """z [B, C, F, h, w], cover [B, F, h, w, 2] in 0..1, controls [B, F, K], facts per clip and whether it is mirrored."""
+
+    z: Tensor
+    cover: Tensor
+    controls: Tensor
+    facts: list[dict[str, Any]]
+    mirrored: list[bool]
+    first: int
+
+
+def draw(pool: Pool, batch: int, frames: int, rng: np.random.Generator) -> Batch:
+    """A random batch of windows of `frames` latent frames; starts are free wherever facts were logged."""
+    n, total = pool.clips, pool.groups.shape[2]
+    clips = rng.integers(n, size=batch)
+    mirror: NDArray[np.int64] = rng.integers(2, size=batch)
+    starts = rng.integers(total - frames + 1, size=batch) if frames in (1, 5) else np.zeros(batch, np.int64)
+    z, cover, controls, facts = [], [], [], []
+    for c, m, s in zip(clips, mirror, starts, strict=True):
+        z.append(torch.cat([pool.singles[c, m, s : s + 1], pool.groups[c, m, s + 1 : s + frames]]))
+        cover.append(pool.cover[c, m, s : s + frames])
+        controls.append(pool.controls[c, s : s + frames])
+        last = GROUP * (s + frames - 1)
+        facts.append(pool.facts[c][f"{GROUP * s}:{last + 1}"])
+    return Batch(
+        z=torch.stack(z).float().transpose(1, 2),
+        cover=torch.stack(cover).float() / 255,
+        controls=torch.stack(controls).float(),
+        facts=facts,
+        mirrored=[bool(m) for m in mirror],
+    )

@@ -1,0 +1,162 @@
+"""READ FIRST. A sentence in, a signed video out, in plain order:
+
+    prompt -> language -> text encoder -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4 -> signature
+
+Everything in Haneul that makes a video goes through `generate` here: command line, Python, service. Watermark and
+signature are stages of it and not options, so nothing leaves without them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haneul.backbones.base import Backbone, Progress, Request
+from haneul.config import Settings, load_settings
+from haneul.errors import InputError
+from haneul.prompt import language
+from haneul.trust import credentials
+from haneul.trust.watermark import NoWatermark
+from haneul.video import io
+
+SIDES = (64, 1920)  #: shortest and longest side of a picture in pixels
+MAX_STEPS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished video: its file, the seed that makes it again, warnings for the user, and a report."""
+
+    path: Path
+    seed: int
+    warnings: list[str] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def generate(
+    prompt: str,
+    *,
+    output: str | Path = "out.mp4",
+    seconds: float = 4.0,
+    size: tuple[int, int] = (896, 512),
+    seed: int | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    negative: str = "",
+    overwrite: bool = False,
+    preview: str | Path | None = None,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+    backbone: Backbone | None = None,
+) -> Result:
+    """Make one video.
+
+    `size` is (width, height), both even, 64 to 1920; `seconds` 0.1 to 20; `guidance` how strictly the prompt is
+    followed (1 to 20); `negative` what to keep away from; `preview` a PNG of sampled frames. Raises InputError for what
+    cannot be used, OutputError when the file cannot be written, CredentialError when it could not be signed: all three
+    before any compute is spent where that can be known. A file of the final name is always whole.
+    """
+    began = time.monotonic()
+    settings = settings or load_settings()
+    checked = language.check(prompt)
+    unwanted = language.check(negative) if negative.strip() else None
+    check_numbers(seconds, size, steps, guidance, seed)
+    signer = credentials.check_signer(settings)
+    with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
+        backbone = backbone or default_backbone(settings)
+        able = backbone.capabilities()
+        if seconds > able.max_seconds:
+            raise InputError(f"{seconds:g} s is longer than this model's {able.max_seconds:g} s; ask for less")
+        request = Request(
+            prompt=checked.encoded,
+            negative=unwanted.encoded if unwanted else "",
+            seconds=seconds,
+            size=size,
+            seed=secrets.randbelow(2**31) if seed is None else seed,
+            steps=steps or able.default_steps,
+            guidance=able.default_guidance if guidance is None else guidance,
+        )
+        warnings = warn_of(backbone.unknown_words(checked.encoded))
+        loaded = time.monotonic()
+        frames = NoWatermark().embed(backbone.generate(request, progress))
+        kept = Keep(frames, count=round(seconds * able.fps)) if preview else frames
+        io.write_mp4(kept, unsigned, fps=able.fps)
+        identity = backbone.identity()
+        manifest = credentials.ManifestInfo(
+            title=Path(output).name,
+            model=identity.model,
+            weights_sha256=identity.weights_sha256,
+            data_ledger_root=identity.data_ledger_root,
+            mode="text-to-video",
+            seed=request.seed,
+        )
+        credentials.sign_in_place(unsigned, manifest, signer)
+    if isinstance(kept, Keep):
+        io.write_png(io.contact_sheet(kept.frames, columns=4), Path(preview), overwrite=overwrite)  # type: ignore[arg-type]
+    report = {
+        "prompt": prompt,
+        "language": checked.language,
+        "request": asdict(request),
+        "model": asdict(identity),
+        "warnings": warnings,
+        "seconds": {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)},
+    }
+    return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
+
+
+def default_backbone(settings: Settings) -> Backbone:
+    """The bundled model."""
+    import torch
+
+    from haneul.backbones.native import BUNDLED, Native
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return Native(settings.weights or BUNDLED)
+
+
+def check_numbers(
+    seconds: float, size: tuple[int, int], steps: int | None, guidance: float | None, seed: int | None
+) -> None:
+    """Refuse numbers that no model can work with."""
+    w, h = size
+    if not (SIDES[0] <= w <= SIDES[1] and SIDES[0] <= h <= SIDES[1]):
+        raise InputError(f"size {w}x{h} is out of range: each side must be {SIDES[0]} to {SIDES[1]} pixels")
+    if w % 2 or h % 2:
+        raise InputError(f"size {w}x{h} is odd: H.264 needs even sides; try {w + w % 2}x{h + h % 2}")
+    if not 0.4 <= w / h <= 2.5:
+        raise InputError(f"size {w}x{h} is too long and narrow: the sides must be within 1:2.5 of each other")
+    if not 0.1 <= seconds <= 3600:
+        raise InputError(f"a length of {seconds:g} s cannot be made; choose 0.1 s or more")
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"{steps} steps is out of range; choose 1 to {MAX_STEPS}")
+    if guidance is not None and not 1 <= guidance <= 20:
+        raise InputError(f"guidance {guidance:g} is out of range; choose 1 (off) to 20")
+    if seed is not None and not 0 <= seed < 2**63:
+        raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
+
+
+def warn_of(unknown: dict[str, list[str]]) -> list[str]:
+    """One line for each word that the model never learned."""
+    return [f"the model never learned {w!r}; nearest it knows: {', '.join(near)}" for w, near in unknown.items()]
+
+
+class Keep:
+    """Passes frames through and keeps a dozen of them, evenly spread, for the preview."""
+
+    def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int, keep: int = 12) -> None:
+        self.source, self.frames = frames, []  # type: ignore[var-annotated]
+        self.picks = set(np.linspace(0, max(0, count - 1), keep).round().astype(int).tolist())
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        for i, frame in enumerate(self.source):
+            if i in self.picks:
+                self.frames.append(frame)
+            yield frame

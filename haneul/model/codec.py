@@ -1,0 +1,176 @@
+"""The video autoencoder: 4 frames x 16 x 16 pixels become one latent token of C channels.
+
+Time is coded in groups. The first frame of a clip stands alone (as a group of four copies of itself), then each four
+frames make a group, so a clip of T = 4k+1 frames becomes F = k+1 latent frames and an image is a clip of one frame. The
+encoder looks at one group at a time: a latent frame never depends on its neighbours, so any window of a clip has the
+same latents as the clip. The decoder also looks at the group before, which is causal: it can stream.
+
+A linear branch (the principal components of the patches) carries what is linear from the first step; convolutions add
+the rest and remove the seams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+GROUP = 4  #: frames per latent frame
+PATCH = 16  #: pixels per latent row and column
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecConfig:
+    latent: int = 64
+    width: int = 64
+
+
+def groups_of(video_BCTHW: Tensor) -> Tensor:
+    """[B, 3, 4k+1, H, W] -> [B, k+1, 12, H, W]; the first frame is repeated four times."""
+    B, C, T, H, W = video_BCTHW.shape
+    if T % GROUP != 1:
+        raise ValueError(f"a clip must have {GROUP}k+1 frames, not {T}")
+    if H % PATCH or W % PATCH:
+        raise ValueError(f"height and width must be multiples of {PATCH}, not {H}x{W}")
+    x = torch.cat([video_BCTHW[:, :, :1].expand(-1, -1, GROUP - 1, -1, -1), video_BCTHW], 2)
+    return x.unflatten(2, (-1, GROUP)).permute(0, 2, 3, 1, 4, 5).reshape(B, -1, GROUP * C, H, W)
+
+
+def frames_of(groups_BGCHW: Tensor) -> Tensor:
+    """Inverse of `groups_of`: of the first group only its last frame is kept."""
+    B, G, C, H, W = groups_BGCHW.shape
+    x = groups_BGCHW.reshape(B, G * GROUP, C // GROUP, H, W).transpose(1, 2)
+    return x[:, :, GROUP - 1 :]
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with group normalisation, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(h)))
+
+
+class Recall(nn.Module):
+    """Mixes in the features of the group before; the first group sees itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(self, x: Tensor, groups: int) -> Tensor:
+        y = x.unflatten(0, (-1, groups))
+        before = torch.cat([y[:, :1], y[:, :-1]], 1).flatten(0, 1)
+        return x + self.mix(torch.cat([x, before], 1))
+
+
+class Encoder(nn.Module):
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        w, inp = cfg.width, 3 * GROUP
+        self.linear = nn.Conv2d(inp, cfg.latent, PATCH, stride=PATCH)
+        self.net = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(inp * 16, w, 1),
+            Residual(w),
+            nn.Conv2d(w, 2 * w, 2, stride=2),
+            Residual(2 * w),
+            nn.Conv2d(2 * w, 4 * w, 2, stride=2),
+            Residual(4 * w),
+            nn.Conv2d(4 * w, cfg.latent, 1),
+        )
+        nn.init.zeros_(self.net[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.net[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).float() + self.net(x).float()
+
+
+class Decoder(nn.Module):
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        w, out = cfg.width, 3 * GROUP
+        self.linear = nn.ConvTranspose2d(cfg.latent, out, PATCH, stride=PATCH)
+        self.inp = nn.Conv2d(cfg.latent, 4 * w, 3, padding=1)
+        self.recall1 = Recall(4 * w)
+        self.deep = nn.Sequential(Residual(4 * w), Residual(4 * w))
+        self.up1 = nn.ConvTranspose2d(4 * w, 2 * w, 2, stride=2)
+        self.recall2 = Recall(2 * w)
+        self.mid = nn.Sequential(Residual(2 * w), Residual(2 * w))
+        self.up2 = nn.ConvTranspose2d(2 * w, w, 2, stride=2)
+        self.fine = nn.Sequential(Residual(w), Residual(w), Residual(w))
+        self.out = nn.Conv2d(w, out * 16, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, groups: int) -> Tensor:
+        h = self.deep(self.recall1(self.inp(z), groups))
+        h = self.mid(self.recall2(self.up1(h), groups))
+        h = self.fine(self.up2(h))
+        return self.linear(z).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+
+
+class Codec(nn.Module):
+    """Encodes video in [-1, 1] to latents of about unit variance and back."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, cfg: CodecConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.encoder = Encoder(cfg)
+        self.decoder = Decoder(cfg)
+        self.register_buffer("shift", torch.zeros(cfg.latent))
+        self.register_buffer("scale", torch.ones(cfg.latent))
+
+    def encode_groups(self, groups_BGCHW: Tensor) -> Tensor:
+        """[B, G, 12, H, W] in [-1, 1] -> latents [B, C, G, h, w]."""
+        B, G = groups_BGCHW.shape[:2]
+        z = self.encoder(groups_BGCHW.flatten(0, 1)).unflatten(0, (B, G))
+        z = (z - self.shift[:, None, None]) / self.scale[:, None, None]
+        return z.transpose(1, 2)
+
+    def decode_groups(self, z_BCFhw: Tensor) -> Tensor:
+        """Latents [B, C, F, h, w] -> groups [B, F, 12, H, W]."""
+        z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
+        B, G = z.shape[:2]
+        return self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
+
+    def encode(self, video_BCTHW: Tensor) -> Tensor:
+        """[B, 3, 4k+1, H, W] in [-1, 1] -> z [B, C, k+1, H/16, W/16]."""
+        return self.encode_groups(groups_of(video_BCTHW))
+
+    def decode(self, z_BCFhw: Tensor) -> Tensor:
+        """z [B, C, F, h, w] -> video [B, 3, 4(F-1)+1, 16h, 16w], about in [-1, 1] (not clamped)."""
+        return frames_of(self.decode_groups(z_BCFhw))
+
+    @torch.no_grad()
+    def start_linear(self, mean_P: Tensor, basis_PC: Tensor) -> None:
+        """Set the linear branch to principal components of patches laid out as [12, 16, 16] flattened."""
+        kernel = basis_PC.T.reshape(self.cfg.latent, 3 * GROUP, PATCH, PATCH)
+        self.encoder.linear.weight.copy_(kernel)
+        self.encoder.linear.bias.copy_(-(mean_P @ basis_PC))  # type: ignore[union-attr]
+        self.decoder.linear.weight.copy_(kernel)
+        per_channel = mean_P.reshape(3 * GROUP, PATCH, PATCH).mean((1, 2))
+        self.decoder.linear.bias.copy_(per_channel)  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def normalise(self, mean_C: Tensor, std_C: Tensor) -> None:
+        """Scale latents by std^0.5, then all together to unit variance: large components stay larger, so that the
+        layout is not decided at tiny noise levels, nor is the finest detail lifted to the same loudness (docs/log.md)."""
+        soft = std_C.clamp(min=1e-4).sqrt()
+        self.shift.copy_(mean_C)
+        self.scale.copy_(soft * (std_C / soft).square().mean().sqrt())

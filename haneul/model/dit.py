@@ -1,0 +1,226 @@
+"""The diffusion transformer over spacetime patches, with one noise level per token.
+
+After DiT (Peebles & Xie, arXiv 2212.09748) with the shared modulation of PixArt-alpha (arXiv 2310.00426, AdaLN-single),
+rms-normed queries and keys, three-dimensional rotary positions in real time and centred space, cross-attention to text
+and SwiGLU. Because each token carries its own noise level (diffusion forcing, arXiv 2407.01392), text-to-video,
+image-to-video, extension, editing and inpainting are one model: a mode only chooses which tokens are given.
+
+Shapes: B batch, F latent frames, h w latent rows and columns, S = h*w, N = F*S, D width, L text tokens, C latent
+channels, K control channels. Inside, tokens are x_BFSD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Attend, attend_fused, fourier, mask_bias, rms, rotate
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiTConfig:
+    """Size of the transformer. `width` must be divisible by `heads`, and a head's width by 8."""
+
+    latent: int = 64
+    width: int = 256
+    depth: int = 8
+    heads: int = 4
+    text: int = 384
+    controls: int = 10
+    truth: int = 0  # channels of the auxiliary head that predicts the simulator's truth; 0 for none
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 8:
+            raise ValueError(f"width {self.width} must be heads ({self.heads}) times a multiple of 8")
+
+    @property
+    def hidden(self) -> int:
+        """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
+        return -(-self.width * 8 // 3 // 64) * 64
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention to text, SwiGLU; each branch modulated or gated by the noise level."""
+
+    def __init__(self, cfg: DiTConfig) -> None:
+        super().__init__()
+        D = cfg.width
+        self.heads = cfg.heads
+        self.attend: Attend = attend_fused
+        self.qkv = nn.Linear(D, 3 * D, bias=False)
+        self.out = nn.Linear(D, D, bias=False)
+        self.text_q = nn.Linear(D, D, bias=False)
+        self.text_kv = nn.Linear(D, 2 * D, bias=False)
+        self.text_out = nn.Linear(D, D, bias=False)
+        self.gate_up = nn.Linear(D, 2 * cfg.hidden, bias=False)
+        self.down = nn.Linear(cfg.hidden, D, bias=False)
+        self.modulation = nn.Parameter(torch.zeros(6 * D))
+        nn.init.zeros_(self.text_out.weight)
+
+    def split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """[B, N, parts*D] -> parts tensors [B, heads, N, d]."""
+        B, N, _ = x.shape
+        return tuple(x.view(B, N, parts, self.heads, -1).permute(2, 0, 3, 1, 4))
+
+    def forward(
+        self, x_BFSD: Tensor, mod_BFS6D: Tensor, txt_BLD: Tensor, bias_B11L: Tensor, cos_Nd: Tensor, sin_Nd: Tensor
+    ) -> Tensor:
+        B, T, S, D = x_BFSD.shape
+        x = x_BFSD
+        shift1, scale1, gate1, shift2, scale2, gate2 = (mod_BFS6D + self.modulation).chunk(6, -1)
+        q, k, v = self.split(self.qkv(rms(x) * (1 + scale1) + shift1).view(B, T * S, -1), 3)
+        a = self.attend(rotate(rms(q), cos_Nd, sin_Nd), rotate(rms(k), cos_Nd, sin_Nd), v, None)
+        x = x + gate1 * self.out(a.transpose(1, 2).reshape(B, T, S, D))
+        (q,) = self.split(self.text_q(rms(x)).view(B, T * S, D), 1)
+        k, v = self.split(self.text_kv(txt_BLD), 2)
+        a = self.attend(rms(q), rms(k), v, bias_B11L)
+        x = x + self.text_out(a.transpose(1, 2).reshape(B, T, S, D))
+        gate, up = self.gate_up(rms(x) * (1 + scale2) + shift2).chunk(2, -1)
+        return x + gate2 * self.down(F.silu(gate) * up)
+
+
+class TextRefiner(nn.Module):
+    """One transformer block that fits the frozen text states to the model's width and lets words look at each other."""
+
+    def __init__(self, cfg: DiTConfig) -> None:
+        super().__init__()
+        D = cfg.width
+        self.heads = cfg.heads
+        self.attend: Attend = attend_fused
+        self.inp = nn.Linear(cfg.text, D)
+        self.qkv = nn.Linear(D, 3 * D, bias=False)
+        self.out = nn.Linear(D, D, bias=False)
+        self.up = nn.Linear(D, 2 * D)
+        self.down = nn.Linear(2 * D, D)
+        self.null = nn.Parameter(torch.randn(D) * 0.5)
+        for last in (self.out, self.down):
+            nn.init.zeros_(last.weight)
+
+    def forward(self, txt_BLC: Tensor, bias_B11L: Tensor, null_B: Tensor) -> Tensor:
+        """`null_B` is true where the text is dropped (the unconditional half of guidance)."""
+        x = self.inp(txt_BLC)
+        B, L, D = x.shape
+        x = torch.where(null_B[:, None, None], self.null.to(x.dtype), x)
+        q, k, v = self.qkv(rms(x)).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        x = x + self.out(self.attend(rms(q), rms(k), v, bias_B11L).transpose(1, 2).reshape(B, L, D))
+        x = x + self.down(F.silu(self.up(rms(x))))
+        return rms(x)
+
+
+class DiT(nn.Module):
+    """Velocity of the flow for noisy latents `z_BCFhw`; see `forward`."""
+
+    def __init__(self, cfg: DiTConfig) -> None:
+        super().__init__()
+        D = cfg.width
+        self.cfg = cfg
+        self.inp = nn.Linear(cfg.latent, D)
+        self.place = nn.Linear(64, D, bias=False)  # absolute position inside the picture
+        self.single = nn.Parameter(torch.randn(D) * 0.02)  # marks a latent frame that holds one frame, not a group
+        self.noise = nn.Sequential(nn.Linear(256, D), nn.SiLU(), nn.Linear(D, D))
+        self.pool = nn.Linear(D, D)
+        self.control = nn.Linear(cfg.controls + 1, D)
+        self.refine = TextRefiner(cfg)
+        self.modulate = nn.Linear(D, 6 * D)
+        self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
+        self.final = nn.Linear(D, 2 * D)
+        self.out = nn.Linear(D, cfg.latent)
+        self.truth = nn.Linear(D, cfg.truth) if cfg.truth else None
+        for zero in (self.control, self.modulate, self.final, self.out):
+            nn.init.zeros_(zero.weight)
+            nn.init.zeros_(zero.bias)
+        # Gates start at 1/depth-ish instead of 0, so that the first steps already reach every block.
+        with torch.no_grad():
+            self.modulate.bias.view(6, D)[[2, 5]] = 0.3
+
+    def set_attention(self, attend: Attend) -> None:
+        """Choose the attention function from outside; the arithmetic is the same up to rounding."""
+        for part in (*self.blocks, self.refine):
+            part.attend = attend
+
+    def angles(self, time_F: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
+        """Rotary cosines and sines [N, d/2]: half of the channels turn with time (seconds), a quarter each with
+        row and column (latent pixels from the centre)."""
+        n = self.cfg.width // self.cfg.heads // 2
+        nt, ns = n // 2, n // 4
+        dev = time_F.device
+        ft = 8.0 * 40.0 ** (-torch.arange(nt, device=dev) / max(nt - 1, 1))  # radians per second, 8 .. 0.2
+        fs = 1.5 * 15.0 ** (-torch.arange(ns, device=dev) / max(ns - 1, 1))  # radians per patch, 1.5 .. 0.1
+        y = torch.arange(h, device=dev) - (h - 1) / 2
+        x = torch.arange(w, device=dev) - (w - 1) / 2
+        F_ = len(time_F)
+        angle = torch.cat(
+            [
+                (time_F[:, None] * ft)[:, None, None].expand(F_, h, w, nt),
+                (y[:, None] * fs)[None, :, None].expand(F_, h, w, ns),
+                (x[:, None] * fs)[None, None].expand(F_, h, w, ns),
+            ],
+            -1,
+        ).reshape(F_ * h * w, -1)
+        return angle.cos(), angle.sin()
+
+    def places(self, h: int, w: int, device: torch.device) -> Tensor:
+        """Features [S, 64] of where a token stands in the picture, edges at -1 and 1, whatever the size."""
+        y = (torch.arange(h, device=device) + 0.5) / h * 2 - 1
+        x = (torch.arange(w, device=device) + 0.5) / w * 2 - 1
+        octaves = torch.pi / 2 * 2.0 ** torch.arange(8, device=device)
+        fy, fx = y[:, None] * octaves, x[:, None] * octaves
+        rows = torch.cat([fy.sin(), fy.cos()], -1)[:, None].expand(h, w, 16)
+        cols = torch.cat([fx.sin(), fx.cos()], -1)[None].expand(h, w, 16)
+        aspect = torch.full((h, w, 32), 0.0, device=device)
+        aspect[..., 0] = w / h - 1
+        aspect[..., 1] = h / w - 1
+        return torch.cat([rows, cols, aspect], -1).view(h * w, 64)
+
+    def condition(
+        self, t_BFS: Tensor, txt_BLD: Tensor, mask_BL: Tensor, ctrl_BFK: Tensor | None, dtype: torch.dtype
+    ) -> Tensor:
+        """[B, F or 1, S or 1, D]: noise level, pooled text and controls of every token."""
+        c = self.noise(fourier(t_BFS, 256).to(dtype))
+        weight = mask_BL[..., None].to(txt_BLD.dtype)
+        c = c + self.pool((txt_BLD * weight).sum(1) / weight.sum(1))[:, None, None]
+        if ctrl_BFK is not None:
+            known = torch.ones_like(ctrl_BFK[..., :1])
+            c = c + self.control(torch.cat([ctrl_BFK, known], -1).to(dtype))[:, :, None]
+        return F.silu(c)
+
+    def forward(
+        self,
+        z_BCFhw: Tensor,
+        t_BFS: Tensor,
+        txt_BLC: Tensor,
+        mask_BL: Tensor,
+        *,
+        time_F: Tensor,
+        single_F: Tensor,
+        null_B: Tensor,
+        ctrl_BFK: Tensor | None = None,
+        truth_at: int | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1 to broadcast).
+
+        `time_F` is the real time of each latent frame in seconds, `single_F` is true where it holds a single frame,
+        `null_B` true where the text is to be ignored. With `truth_at`, also the truth head's output
+        [B, F, S, truth] read after that many blocks.
+        """
+        B, C, T, h, w = z_BCFhw.shape
+        dtype = self.inp.weight.dtype
+        x = self.inp(z_BCFhw.flatten(3).permute(0, 2, 3, 1).to(dtype))
+        x = x + self.place(self.places(h, w, x.device).to(dtype))
+        x = x + torch.where(single_F[:, None, None], self.single.to(dtype), torch.zeros((), dtype=dtype, device=x.device))
+        bias = mask_bias(mask_BL)
+        txt = self.refine(txt_BLC.to(dtype), bias, null_B)
+        c = self.condition(t_BFS, txt, mask_BL, ctrl_BFK, dtype)
+        mod = self.modulate(c)
+        cos, sin = (a.to(x.dtype) for a in self.angles(time_F, h, w))
+        truth = None
+        for i, block in enumerate(self.blocks):
+            x = block(x, mod, txt, bias, cos, sin)
+            if self.truth is not None and truth_at == i + 1:
+                truth = self.truth(rms(x))
+        scale, shift = self.final(c).chunk(2, -1)
+        v = self.out(rms(x) * (1 + scale) + shift)
+        return v.permute(0, 3, 1, 2).reshape(B, C, T, h, w).float(), truth

@@ -1,0 +1,115 @@
+"""A mode is a choice of which tokens are given and how clean they are; this file makes the starts and runs the sampler.
+
+Every function returns a `Start`; `sample` turns any start into latents. See the table in docs/DESIGN.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .codec import GROUP
+from .dit import DiT
+from .flow import mix
+from .sampler import Progress, guide, multistep, schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where sampling starts: latents [B, C, F, h, w] already at their levels, levels [B, F, S or 1], and the place of
+    each latent frame in time."""
+
+    z: Tensor
+    start_BFS: Tensor
+    time_F: Tensor
+    single_F: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Encoded prompts: states [B, L, text] and mask [B, L]."""
+
+    states: Tensor
+    mask: Tensor
+
+
+def timeline(frames: int, fps: float, *, first: int = 0) -> tuple[Tensor, Tensor]:
+    """Real time in seconds [F] of each latent frame's middle, and [F] whether it is a single frame.
+
+    Latent frame 0 is the clip's first frame; latent frame k >= 1 holds frames 4k-3 .. 4k. `first` is the number of the
+    first one, for windows further on in a clip (which then have no single frame unless first is 0).
+    """
+    k = torch.arange(first, first + frames, dtype=torch.float32)
+    middle = (GROUP * k - (GROUP - 1) / 2).clamp(min=0)
+    return middle / fps, k == 0
+
+
+def text_to_video(
+    *, batch: int, channels: int, frames: int, h: int, w: int, fps: float, generator: torch.Generator
+) -> Start:
+    """Nothing is given: noise everywhere. With frames=1 this is text to image."""
+    z = torch.randn(batch, channels, frames, h, w, generator=generator)
+    time_F, single_F = timeline(frames, fps)
+    return Start(z=z, start_BFS=torch.zeros(batch, frames, 1), time_F=time_F, single_F=single_F)
+
+
+def with_given(start: Start, z: Tensor, level_BFS: Tensor, generator: torch.Generator) -> Start:
+    """Give latents `z` at `level_BFS`: 1 keeps a token as it is, 0 ignores it, in between starts from it noised.
+
+    Image to video is level 1 on the first latent frame, extension level 1 on a prefix or suffix, remix one level below
+    1 everywhere, inpainting 1 outside a box.
+    """
+    B, C, T, h, w = start.z.shape
+    level = level_BFS.expand(B, T, -1)
+    level = level.reshape(B, 1, T, *((h, w) if level.shape[2] > 1 else (1, 1)))
+    noise = torch.randn(start.z.shape, generator=generator)
+    mixed = torch.where(level > 0, mix(z, noise, level), start.z)
+    return Start(z=mixed, start_BFS=level_BFS.expand(B, T, -1), time_F=start.time_F, single_F=start.single_F)
+
+
+@torch.no_grad()
+def sample(
+    dit: DiT,
+    text: Text,
+    start: Start,
+    *,
+    negative: Text | None = None,
+    guidance: float = 4.0,
+    rescale: float = 0.3,
+    steps: int = 24,
+    shift: float = 3.0,
+    sampler=multistep,  # type: ignore[no-untyped-def]
+    ctrl_BFK: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Latents [B, C, F, h, w] from a start. Guidance 1 is the plain conditional model at half of the price.
+
+    Without a negative prompt, guidance leads away from the model without text.
+    """
+    B = start.z.shape[0]
+    yes, no = torch.zeros(B, dtype=torch.bool), torch.ones(B, dtype=torch.bool)
+    other = negative or text
+
+    def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
+        common = {"time_F": start.time_F, "single_F": start.single_F}
+        if guidance == 1.0:
+            return dit(z, t_BFS, text.states, text.mask, null_B=yes, ctrl_BFK=ctrl_BFK, **common)[0]
+        L = max(text.states.shape[1], other.states.shape[1])
+        states = torch.cat([_pad(text.states, L), _pad(other.states, L)])
+        mask = torch.cat([_pad(text.mask, L), _pad(other.mask, L)])
+        null = torch.cat([yes, yes if negative else no])
+        ctrl = None if ctrl_BFK is None else torch.cat([ctrl_BFK, ctrl_BFK])
+        v, _ = dit(torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), states, mask, null_B=null, ctrl_BFK=ctrl, **common)
+        cond, uncond = v.chunk(2)
+        return guide(cond, uncond, guidance, rescale)
+
+    result: Tensor = sampler(denoise, start.z, schedule(steps, shift), start.start_BFS, progress)
+    return result
+
+
+def _pad(x: Tensor, length: int) -> Tensor:
+    """Pad axis 1 with zeros (false) up to `length`."""
+    extra = length - x.shape[1]
+    return torch.cat([x, x.new_zeros(x.shape[0], extra, *x.shape[2:])], 1) if extra else x

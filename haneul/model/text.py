@@ -1,0 +1,143 @@
+"""The text encoder: the first layers of multilingual-e5-small, frozen, with 4-bit weights, fully offline.
+
+multilingual-e5-small (Wang et al., arXiv 2402.05672, MIT licence) is a 12-layer BERT of width 384 over an XLM-R
+vocabulary. Haneul ships its embedding rows for the Latin, Korean, Chinese and Japanese scripts and its first six layers:
+further layers did not bring translations or synonyms nearer to each other (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from haneul.errors import CheckpointError
+
+BLOCK = 32  #: weights per quantisation block
+
+
+def unpack_q4(packed: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """Blocks of 18 bytes (an fp16 scale, then 16 bytes of nibbles: low ones first, then high ones) to float32."""
+    raw = packed.reshape(-1, 18)
+    scale = raw[:, :2].copy().view("<f2").astype(np.float32)
+    nibbles = raw[:, 2:]
+    values = np.concatenate([nibbles & 15, nibbles >> 4], 1).astype(np.float32) - 8
+    return torch.from_numpy((values * scale).reshape(shape))
+
+
+class PackedEmbedding(nn.Module):
+    """An embedding table that stays in 4 bits; only the rows that are looked up are unpacked."""
+
+    packed: Tensor
+
+    def __init__(self, packed: Tensor, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.register_buffer("packed", packed.view(-1, width // BLOCK * 18), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows, back = ids.unique(return_inverse=True)
+        table = unpack_q4(self.packed[rows].cpu().numpy(), (len(rows), self.width)).to(ids.device)
+        return table[back]
+
+
+class Layer(nn.Module):
+    """One post-norm BERT layer."""
+
+    def __init__(self, width: int, heads: int, hidden: int, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        B, L, D = x.shape
+        q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scores = (q / math.sqrt(D // self.heads)) @ k.mT + bias.to(q.dtype)
+        a = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(B, L, D)
+        x = self.norm1(x + self.out(a))
+        return self.norm2(x + self.down(F.gelu(self.up(x))))
+
+
+class TextEncoder(nn.Module):
+    """`encode(texts)` gives token states [B, L, 384] and their mask [B, L]; nothing in it is ever trained."""
+
+    def __init__(
+        self, words: PackedEmbedding, positions: Tensor, layers: int, heads: int, hidden: int, eps: float
+    ) -> None:
+        super().__init__()
+        width = words.width
+        self.words = words
+        self.positions = nn.Embedding.from_pretrained(positions)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.layers = nn.ModuleList(Layer(width, heads, hidden, eps) for _ in range(layers))
+        self.tokenizer = None
+
+    @property
+    def width(self) -> int:
+        return self.words.width
+
+    @staticmethod
+    def load(path: Path) -> TextEncoder:
+        """Read the encoder that `tools/build_text_encoder.py` wrote; raises CheckpointError when it can't be used."""
+        from tokenizers import Tokenizer
+
+        try:
+            with safe_open(path, "numpy") as f:
+                meta = {k: json.loads(v) for k, v in (f.metadata() or {}).items() if k in ("config", "tokenizer")}
+                data = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - safe_open is no mapping
+            cfg = meta["config"]
+            shapes = {k: tuple(v) for k, v in cfg["shapes"].items()}
+            words = PackedEmbedding(torch.from_numpy(data.pop("words")), shapes["words"][1])
+            tensors = {
+                k: unpack_q4(v, shapes[k]) if v.dtype == np.uint8 else torch.from_numpy(v.astype(np.float32))
+                for k, v in data.items()
+            }
+            enc = TextEncoder(
+                words, tensors.pop("positions"), cfg["layers"], cfg["heads"], cfg["hidden"], cfg["eps"]
+            )
+            missing, extra = enc.load_state_dict(tensors, strict=False)
+            if extra or set(missing) - {"positions.weight"}:
+                raise ValueError(f"missing {missing}, unexpected {extra}")
+            enc.tokenizer = Tokenizer.from_str(json.dumps(meta["tokenizer"]))
+        except Exception as err:
+            raise CheckpointError(f"the text encoder {path.name} cannot be read ({err}); reinstall haneul") from err
+        return enc.eval().requires_grad_(False)
+
+    def tokenize(self, text: str, limit: int = 128) -> list[int]:
+        """Token ids with the sentence marks, at most `limit` of them."""
+        assert self.tokenizer is not None
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return [0, *ids[: limit - 2], 2]
+
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        place = torch.arange(ids_BL.shape[1], device=ids_BL.device)
+        x = self.norm((self.words(ids_BL) + self.positions(place)).to(self.norm.weight.dtype))
+        bias = torch.zeros(mask_BL.shape, device=x.device).masked_fill(~mask_BL, -1e4)[:, None, None]
+        for layer in self.layers:
+            x = layer(x, bias)
+        return x
+
+    @torch.no_grad()
+    def encode(self, texts: list[str], length: int | None = None) -> tuple[Tensor, Tensor]:
+        """States [B, L, 384] and mask [B, L]; L is the longest text's, or `length` (longer ones are cut)."""
+        rows = [self.tokenize(t, length or 128) for t in texts]
+        L = length or max(len(r) for r in rows)
+        ids = torch.ones(len(rows), L, dtype=torch.long)
+        mask = torch.zeros(len(rows), L, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+            mask[i, : len(row)] = True
+        device = self.norm.weight.device
+        ids, mask = ids.to(device), mask.to(device)
+        return self(ids, mask), mask

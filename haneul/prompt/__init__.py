@@ -1,0 +1,1 @@
+"""Prompts: language, words, hanja."""

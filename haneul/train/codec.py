@@ -1,0 +1,166 @@
+"""Training of the codec: principal components first, then the convolutions on top of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.data.shards import read_shard, shard_paths
+from haneul.errors import TrainingError
+from haneul.model.checkpoint import Card, save
+from haneul.model.codec import GROUP, PATCH, Codec, groups_of
+from haneul.model.presets import Preset
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecRecipe:
+    """`budget` is in seconds of wall clock; the learning rate falls linearly over it."""
+
+    data: Path
+    output: Path
+    budget: float = 900.0
+    batch: int = 8  # clips
+    window: int = 9  # frames
+    learning_rate: float = 6e-4
+    edge: float = 0.5  # weight of the gradient loss
+    noise: float = 0.05  # of latent noise seen by the decoder, so that it forgives a sampler's small errors
+    held_out_every: int = 16  # every n-th shard is for measuring
+    threads: int = 2
+    seed: int = 0
+
+
+def split(folder: Path, every: int) -> tuple[list[Path], list[Path]]:
+    """Shards for training and for measuring."""
+    paths = shard_paths(folder)
+    if len(paths) < 2:
+        raise TrainingError(f"{folder} holds {len(paths)} shards; at least 2 are needed (haneul world render)")
+    held = paths[every - 1 :: every] or paths[-1:]
+    return [p for p in paths if p not in held], held
+
+
+def to_video(clip: NDArray[np.uint8]) -> Tensor:
+    """uint8 [..., T, H, W, 3] -> float [..., 3, T, H, W] in [-1, 1]."""
+    return torch.from_numpy(clip).movedim(-1, -4).float() / 127.5 - 1
+
+
+def principal_components(paths: list[Path], components: int, limit: int = 60_000) -> tuple[Tensor, Tensor]:
+    """Mean [P] and leading components [P, C] of the patches (P = 12*16*16) of a sample of the clips."""
+    rng = np.random.default_rng(0)
+    rows: list[Tensor] = []
+    per_shard = limit // max(1, min(len(paths), 40))
+    for path in paths[:40]:
+        video = to_video(read_shard(path).video_nTHW3)
+        g = groups_of(video)
+        patches = g.unflatten(4, (-1, PATCH)).unflatten(3, (-1, PATCH))  # B G 12 h 16 w 16
+        patches = patches.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, 3 * GROUP * PATCH * PATCH)
+        rows.append(patches[torch.from_numpy(rng.choice(len(patches), min(per_shard, len(patches)), replace=False))])
+    x = torch.cat(rows)
+    mean = x.mean(0)
+    _, _, basis = torch.svd_lowrank(x - mean, q=components + 16, niter=3)
+    return mean, basis[:, :components]
+
+
+def edges(a: Tensor, b: Tensor) -> Tensor:
+    """L1 distance of horizontal and vertical gradients."""
+    return F.l1_loss(a.diff(dim=-1), b.diff(dim=-1)) + F.l1_loss(a.diff(dim=-2), b.diff(dim=-2))
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of videos in [-1, 1]."""
+    return float(10 * torch.log10(4 / (a.clamp(-1, 1) - b).square().mean()))
+
+
+@torch.no_grad()
+def measure(codec: Codec, paths: list[Path], clips: int = 48) -> float:
+    """PSNR over whole held-out clips, by the mean squared error over all."""
+    errors = []
+    for path in paths:
+        for clip in read_shard(path).video_nTHW3[: max(1, clips // len(paths))]:
+            x = to_video(clip[None])
+            errors.append(float((codec.decode(codec.encode(x)).clamp(-1, 1) - x).square().mean()))
+    return float(10 * np.log10(4 / np.mean(errors)))
+
+
+class Clips:
+    """Random windows from a rotating handful of shards in memory."""
+
+    def __init__(self, paths: list[Path], rng: np.random.Generator, hold: int = 12) -> None:
+        self.paths, self.rng, self.hold, self.uses = paths, rng, hold, 0
+        self.loaded = [self._load() for _ in range(min(hold, len(paths)))]
+
+    def _load(self) -> NDArray[np.uint8]:
+        return read_shard(self.paths[self.rng.integers(len(self.paths))]).video_nTHW3
+
+    def batch(self, clips: int, frames: int) -> Tensor:
+        """[clips, 3, frames, H, W]; all of one size."""
+        self.uses += 1
+        if self.uses % 12 == 0 and len(self.paths) > self.hold:
+            self.loaded[self.rng.integers(len(self.loaded))] = self._load()
+        shard = self.loaded[self.rng.integers(len(self.loaded))]
+        picks = self.rng.integers(len(shard), size=clips)
+        starts = self.rng.integers(shard.shape[1] - frames + 1, size=clips)
+        x = to_video(np.stack([shard[p, s : s + frames] for p, s in zip(picks, starts, strict=True)]))
+        return x.flip(-1) if self.rng.random() < 0.5 else x
+
+
+def train_codec(preset: Preset, recipe: CodecRecipe, say: Say = print) -> Codec:
+    """Train from nothing for the budget; writes the checkpoint to `recipe.output` and returns the codec."""
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(recipe.threads)
+    train, held = split(recipe.data, recipe.held_out_every)
+    codec = Codec(preset.codec)
+    codec.start_linear(*principal_components(train, preset.codec.latent))
+    codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    say(f"linear start: {measure(codec, held):.2f} dB held out")
+    clips = Clips(train, np.random.default_rng(recipe.seed))
+    optimiser = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    begin, step, told = time.monotonic(), 0, 0.0
+    while (elapsed := time.monotonic() - begin) < recipe.budget:
+        for group in optimiser.param_groups:
+            warm = min(1.0, (step + 1) / 50)
+            group["lr"] = recipe.learning_rate * warm * max(0.02, 1 - elapsed / recipe.budget)
+        x = clips.batch(recipe.batch, recipe.window)
+        with torch.autocast("cpu", torch.bfloat16):
+            z = codec.encode(x)
+            y = codec.decode(z + recipe.noise * z.std().detach() * torch.randn_like(z))
+        loss = F.l1_loss(y, x) + recipe.edge * edges(y, x) + 2 * F.mse_loss(y, x) + 1e-4 * z.square().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        if elapsed - told > 60:
+            told = elapsed
+            rate = step * recipe.batch / elapsed
+            say(f"{elapsed / 60:.0f} min, {rate:.1f} clips/s, loss {loss:.4f}, {measure(codec, held, 16):.2f} dB held out")
+    finish(codec, preset, recipe, train, held, say)
+    return codec
+
+
+@torch.no_grad()
+def finish(codec: Codec, preset: Preset, recipe: CodecRecipe, train: list[Path], held: list[Path], say: Say) -> None:
+    """Scale the latents to unit variance, measure and save."""
+    samples = (codec.encode(to_video(read_shard(p).video_nTHW3[:8])) for p in train[:24])
+    z = torch.cat([s.movedim(1, -1).flatten(0, 3) for s in samples])
+    codec.normalise(z.mean(0), z.std(0))
+    db = measure(codec, held, 96)
+    say(f"codec: {db:.2f} dB on held-out clips")
+    card = Card(
+        part="codec",
+        preset=preset.name,
+        config=asdict(preset.codec),
+        recipe={k: str(v) for k, v in asdict(recipe).items()},
+        evaluation={"psnr_db": round(db, 2)},
+        trained=time.strftime("%Y-%m-%d"),
+    )
+    save(recipe.output, codec.state_dict(), card)

@@ -1,0 +1,231 @@
+"""The training loop of the transformer: load, loss, step, evaluate, sample, save.
+
+Every batch is a function of (seed, step) alone, so a run that was killed and resumed takes the same steps as one that
+was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from haneul.data.latents import Batch, Pool, draw, load_pools
+from haneul.errors import TrainingError
+from haneul.model.dit import DiT
+from haneul.model.flow import draw_levels, flow_loss, mix
+from haneul.model.layers import attend_fused, attend_plain
+from haneul.model.modes import timeline
+from haneul.model.text import TextEncoder
+from haneul.train import optim
+from haneul.train.captions import worded
+from haneul.train.recipes import Recipe
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """What a run consists of; `step` is the number of the next step."""
+
+    recipe: Recipe
+    pools: list[Pool]
+    text: TextEncoder
+    model: DiT
+    ema: DiT
+    optimisers: optim.Optimisers
+    step: int = 0
+    seconds: float = 0.0
+    clips: int = 0
+
+
+def setup(recipe: Recipe) -> Run:
+    """Load data and build the model, or take up the state that `recipe.folder` holds."""
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    pools = load_pools(recipe.latents)
+    if not pools:
+        raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train latents")
+    model = DiT(recipe.preset.dit)
+    run = Run(recipe, pools, TextEncoder.load(recipe.text_encoder), model, copy.deepcopy(model), None)  # type: ignore[arg-type]
+    run.ema.requires_grad_(False)
+    run.text.to(torch.bfloat16)
+    if recipe.device != "cpu":
+        for part in (run.model, run.ema, run.text):
+            part.to(recipe.device)
+    run.optimisers = optim.build(run.model, recipe)
+    resume(run)
+    # Attention and compilation wrap the model from outside; the weights stay the model's own.
+    run.model.set_attention(attend_plain if recipe.device == "cpu" else attend_fused)
+    if recipe.compile:
+        torch._dynamo.config.recompile_limit = 64
+        for block in run.model.blocks:
+            block.compile(dynamic=False)
+    return run
+
+
+def state_path(recipe: Recipe) -> Path:
+    return recipe.folder / "state.pt"
+
+
+def resume(run: Run) -> None:
+    """Take up a saved state if there is one."""
+    path = state_path(run.recipe)
+    if not path.exists():
+        return
+    state = torch.load(path, map_location=run.recipe.device, weights_only=True)
+    run.model.load_state_dict(state["model"])
+    run.ema.load_state_dict(state["ema"])
+    run.optimisers.load_state_dict(state["optimisers"])
+    run.step, run.seconds, run.clips = state["step"], state["seconds"], state["clips"]
+
+
+def save(run: Run) -> None:
+    """Write the whole state atomically."""
+    run.recipe.folder.mkdir(parents=True, exist_ok=True)
+    path = state_path(run.recipe)
+    temporary = path.with_suffix(".tmp")
+    keep = {"step": run.step, "seconds": run.seconds, "clips": run.clips}
+    torch.save(
+        {
+            "model": run.model.state_dict(),
+            "ema": run.ema.state_dict(),
+            "optimisers": run.optimisers.state_dict(),
+            **keep,
+        },
+        temporary,
+    )
+    temporary.replace(path)
+
+
+def pick(recipe: Recipe, pools: list[Pool], rng: np.random.Generator) -> Batch:
+    """A batch of one size and one length; sizes come up as often as they have clips."""
+    weights = np.array([p.clips for p in pools], float)
+    pool = pools[rng.choice(len(pools), p=weights / weights.sum())]
+    lengths = [n for n in recipe.lengths if n <= pool.groups.shape[2]]
+    shares = np.array([recipe.lengths[n] for n in lengths])
+    frames = int(rng.choice(lengths, p=shares / shares.sum()))
+    h, w = pool.grid
+    return draw(pool, max(1, recipe.tokens // (frames * h * w)), frames, rng)
+
+
+def truth_target(batch: Batch) -> Tensor:
+    """[B, F, S, 12]: coverage by the first and by the other subjects, then the first one's colour times its coverage."""
+    from haneul.world.vocabulary import COLORS
+
+    names = list(COLORS)
+    colour = torch.zeros(len(batch.facts), len(names))
+    for i, facts in enumerate(batch.facts):
+        if facts["subjects"]:
+            colour[i, names.index(facts["subjects"][0]["color"])] = 1
+    cover = batch.cover.flatten(2, 3)
+    return torch.cat([cover, cover[..., :1] * colour[:, None, None]], -1)
+
+
+def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
+    """Loss of the batch that belongs to `step`, and what to log of it."""
+    r = run.recipe
+    rng = np.random.default_rng([r.seed, step])
+    gen = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    batch = pick(r, run.pools, rng)
+    B, _, T, h, w = batch.z.shape
+    texts = [worded(f, m, rng) for f, m in zip(batch.facts, batch.mirrored, strict=True)]
+    states, mask = run.text.encode(texts, r.text_length)
+    levels, weight = draw_levels(r.levels, B, T, h, w, gen)
+    noise = torch.randn(batch.z.shape, generator=gen)
+    grid = levels.expand(B, T, levels.shape[2]).reshape(B, 1, T, *((h, w) if levels.shape[2] > 1 else (1, 1)))
+    z_t = mix(batch.z, noise, grid)
+    null = torch.rand(B, generator=gen) < r.drop_text
+    ctrl = batch.controls if torch.rand((), generator=gen) < r.keep_controls else None
+    time_F, single_F = timeline(T, r.preset.base_fps)
+    weight = weight.expand(B, T, -1).reshape(B, T, *((h, w) if weight.shape[2] > 1 else (1, 1))).expand(B, T, h, w)
+    weight = weight * (1 + r.subject_weight * batch.cover.sum(-1).clamp(max=1))
+    device = r.device
+    with torch.autocast(device, torch.bfloat16):
+        v, truth = run.model(
+            z_t.to(device),
+            levels.to(device),
+            states,
+            mask,
+            time_F=time_F.to(device),
+            single_F=single_F.to(device),
+            null_B=null.to(device),
+            ctrl_BFK=None if ctrl is None else ctrl.to(device),
+            truth_at=r.truth_at,
+        )
+    loss = flow_loss(v, batch.z.to(device), noise.to(device), weight.to(device))
+    log = {"loss": float(loss), "frames": T, "clips": B}
+    if truth is not None and r.truth_weight:
+        extra = F.mse_loss(truth.float(), truth_target(batch).to(device))
+        log["truth"] = float(extra)
+        loss = loss + r.truth_weight * extra
+    return loss, log
+
+
+def rate(recipe: Recipe, step: int, first: int) -> float:
+    """Factor on the learning rate: warm-up, then constant, then a linear fall if this call cools down."""
+    warm = min(1.0, (step + 1) / recipe.warmup)
+    return warm * max(0.0, 1 - (step - first) / recipe.cooldown) if recipe.cooldown else warm
+
+
+@torch.no_grad()
+def update_ema(run: Run) -> None:
+    """Exponential moving average of the weights, faster at the start."""
+    keep = min(run.recipe.ema, (1 + run.step) / (10 + run.step))
+    torch._foreach_lerp_(list(run.ema.parameters()), list(run.model.parameters()), 1 - keep)
+
+
+def train(recipe: Recipe, say: Say = print) -> Run:
+    """Train until the budget is spent (or the cool-down is over); resumes by itself."""
+    run = setup(recipe)
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    size = sum(p.numel() for p in run.model.parameters()) / 1e6
+    say(f"{size:.1f}M parameters, {sum(p.clips for p in run.pools)} clips, step {run.step}, {run.seconds / 60:.0f} min so far")
+    begin, first = time.monotonic(), run.step
+    saved = sheeted = begin
+    recent: dict[int, list[float]] = {n: [] for n in recipe.lengths}
+    log = (recipe.folder / "log.jsonl").open("a")
+    while (now := time.monotonic()) - begin < recipe.budget:
+        if recipe.cooldown and run.step - first >= recipe.cooldown:
+            break
+        loss, facts = loss_of(run, run.step)
+        run.optimisers.set_rate(rate(recipe, run.step, first))
+        run.optimisers.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip, foreach=True)
+        run.optimisers.step()
+        update_ema(run)
+        run.step += 1
+        run.seconds += time.monotonic() - now
+        run.clips += int(facts["clips"])
+        recent[int(facts["frames"])].append(facts["loss"])
+        log.write(json.dumps({"step": run.step, "s": round(run.seconds, 1), **{k: round(v, 5) for k, v in facts.items()}}) + "\n")
+        if run.step % recipe.log_every == 0:
+            say(progress_line(run, recent, facts, time.monotonic() - now))
+            log.flush()
+        if time.monotonic() - saved > recipe.save_every:
+            save(run)
+            saved = time.monotonic()
+        if time.monotonic() - sheeted > recipe.sheet_every:
+            from haneul.train.sheet import write_sheet
+
+            write_sheet(run)
+            sheeted = time.monotonic()
+    save(run)
+    return run
+
+
+def progress_line(run: Run, recent: dict[int, list[float]], facts: dict[str, Any], took: float) -> str:
+    """One line: step, minutes, clips, running loss for each length, speed."""
+    means = " ".join(f"{n}f {np.mean(v[-50:]):.4f}" for n, v in recent.items() if v)
+    speed = facts["clips"] / max(took, 1e-9)
+    return f"step {run.step} {run.seconds / 60:.1f} min {run.clips} clips | loss {means} | {took:.2f} s a step, {speed:.0f} clips/s"

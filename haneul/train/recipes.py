@@ -1,0 +1,59 @@
+"""Recipes: plain functions that return the whole configuration of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from haneul.errors import TrainingError
+from haneul.model.flow import LevelMix
+from haneul.model.presets import Preset, preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a run of the transformer. `latents` is the cache made by data/latents.py, `folder` keeps
+    the resumable state, the log and the sheets."""
+
+    preset: Preset
+    latents: Path
+    folder: Path
+    codec: Path
+    text_encoder: Path
+    budget: float = 3600.0  # seconds of wall clock of this call; the run itself has no end
+    tokens: int = 4480  # a batch holds as many clips as fit
+    lengths: dict[int, float] = field(default_factory=lambda: {1: 0.25, 5: 0.45, 13: 0.30})  # latent frames: share
+    text_length: int = 48
+    optimiser: str = "adamw"  # "adamw" | "muon"
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    cooldown: int = 0  # steps over which the rate falls to zero, starting at the step where this call resumes
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    clip: float = 1.0
+    drop_text: float = 0.1
+    keep_controls: float = 0.3
+    subject_weight: float = 2.0  # extra weight of tokens that subjects cover
+    truth_weight: float = 0.1  # of the auxiliary head
+    truth_at: int = 4  # blocks before the auxiliary head
+    levels: LevelMix = field(default_factory=LevelMix)
+    seed: int = 0
+    threads: int = 2
+    compile: bool = True
+    device: str = "cpu"
+    save_every: float = 150.0  # seconds
+    sheet_every: float = 900.0
+    log_every: int = 20
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in ("adamw", "muon"):
+            raise TrainingError(f"unknown optimiser {self.optimiser!r}; choose adamw or muon")
+        if abs(sum(self.lengths.values()) - 1) > 1e-6:
+            raise TrainingError(f"the shares of the lengths add up to {sum(self.lengths.values())}, not to 1")
+        if self.budget <= 0:
+            raise TrainingError(f"a budget of {self.budget} s leaves no time to train")
+
+
+def nano(**changes: object) -> Recipe:
+    """About 10M parameters: hours on two CPU cores."""
+    return Recipe(preset=preset("nano"), **changes)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Frames in and out: reading, writing, enlarging and cutting video."""

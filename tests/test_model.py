@@ -1,0 +1,196 @@
+"""The model's parts against their definitions: shapes, exact inverses, invariances, the probability path."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from haneul.model.codec import Codec, CodecConfig, frames_of, groups_of
+from haneul.model.dit import DiT, DiTConfig
+from haneul.model.flow import LevelMix, clean_from_velocity, draw_levels, mix, shift_levels, velocity
+from haneul.model.layers import attend_fused, attend_plain
+from haneul.model.modes import Start, Text, sample, text_to_video, timeline, with_given
+from haneul.model.presets import preset
+from haneul.model.rollout import window_count
+from haneul.model.sampler import euler, heun, multistep, schedule
+
+TINY = DiTConfig(latent=8, width=64, depth=2, heads=2, text=384, truth=12)
+
+
+def tiny_dit(seed: int = 0) -> DiT:
+    """A small transformer whose zero-initialised parts are filled, so that every path is alive."""
+    torch.manual_seed(seed)
+    dit = DiT(TINY)
+    with torch.no_grad():
+        for p in dit.parameters():
+            if float(p.abs().sum()) == 0:
+                p.normal_(std=0.05)
+    return dit.eval()
+
+
+def call(dit: DiT, z: torch.Tensor, t: torch.Tensor, **changes: object) -> torch.Tensor:
+    B, _, T = z.shape[:3]
+    torch.manual_seed(1)
+    time_F, single_F = timeline(T, 12)
+    args = {
+        "txt_BLC": torch.randn(B, 5, 384),
+        "mask_BL": torch.ones(B, 5, dtype=torch.bool),
+        "time_F": time_F,
+        "single_F": single_F,
+        "null_B": torch.zeros(B, dtype=torch.bool),
+    }
+    v, _ = dit(z, t, **(args | changes))
+    return v
+
+
+def test_groups_are_inverted_exactly() -> None:
+    video = torch.randn(2, 3, 13, 32, 48)
+    assert torch.equal(frames_of(groups_of(video)), video)
+    with pytest.raises(ValueError, match="4k\\+1"):
+        groups_of(video[:, :, :12])
+
+
+def test_codec_latents_of_a_window_are_those_of_the_clip() -> None:
+    torch.manual_seed(0)
+    codec = Codec(CodecConfig(latent=8, width=16)).eval()
+    for p in codec.parameters():
+        torch.nn.init.normal_(p, std=0.05)
+    video = torch.rand(1, 3, 17, 32, 32) * 2 - 1
+    whole, part = codec.encode(video), codec.encode(video[:, :, 8:])
+    assert torch.allclose(whole[:, :, 3:], part[:, :, 1:], atol=1e-5)
+    alone = codec.encode(video[:, :, 8:9])
+    assert torch.allclose(part[:, :, :1], alone, atol=1e-5)
+
+
+def test_codec_decoder_is_causal() -> None:
+    torch.manual_seed(0)
+    codec = Codec(CodecConfig(latent=8, width=16)).eval()
+    for p in codec.parameters():
+        torch.nn.init.normal_(p, std=0.05)
+    z = torch.randn(1, 8, 4, 2, 2)
+    changed = z.clone()
+    changed[:, :, 3] += 1
+    a, b = codec.decode(z), codec.decode(changed)
+    assert torch.equal(a[:, :, :9], b[:, :, :9])
+    assert not torch.allclose(a[:, :, 9:], b[:, :, 9:])
+
+
+def test_linear_codec_reconstructs_what_its_basis_spans() -> None:
+    codec = Codec(CodecConfig(latent=8, width=16))
+    basis = torch.linalg.qr(torch.randn(12 * 256, 8))[0]
+    codec.start_linear(torch.zeros(12 * 256), basis)
+    codec.normalise(torch.zeros(8), torch.rand(8) + 0.5)
+    z = torch.randn(1, 8, 3, 2, 2)
+    again = codec.encode_groups(codec.decode_groups(z))
+    assert torch.allclose(again, z, atol=1e-3)
+
+
+def test_presets_grow_as_promised() -> None:
+    with torch.device("meta"):
+        sizes = [sum(p.numel() for p in DiT(preset(n).dit).parameters()) / 1e6 for n in ("nano", "mini", "base", "large")]
+    for size, low, high in zip(sizes, (8, 25, 250, 2500), (12, 45, 450, 3600), strict=True):
+        assert low < size < high
+    with pytest.raises(ValueError, match="known sizes"):
+        preset("giant")
+
+
+def test_attention_functions_agree() -> None:
+    q, k, v = torch.randn(3, 2, 4, 9, 16)
+    bias = torch.zeros(2, 1, 1, 9)
+    bias[1, ..., 5:] = -1e4
+    assert torch.allclose(attend_plain(q, k, v, bias), attend_fused(q, k, v, bias), atol=1e-5)
+
+
+def test_one_level_per_frame_equals_one_level_per_token() -> None:
+    dit, z = tiny_dit(), torch.randn(2, 8, 3, 2, 3)
+    t = torch.rand(2, 3, 1)
+    assert torch.allclose(call(dit, z, t), call(dit, z, t.expand(2, 3, 6)), atol=1e-4)
+
+
+def test_masked_words_do_not_matter() -> None:
+    dit, z, t = tiny_dit(), torch.randn(1, 8, 2, 2, 2), torch.full((1, 1, 1), 0.5)
+    words = torch.randn(1, 6, 384)
+    mask = torch.tensor([[True] * 4 + [False] * 2])
+    other = words.clone()
+    other[:, 4:] = 9.0
+    a = call(dit, z, t, txt_BLC=words, mask_BL=mask)
+    b = call(dit, z, t, txt_BLC=other, mask_BL=mask)
+    assert torch.allclose(a, b, atol=1e-4)
+    assert not torch.allclose(a, call(dit, z, t, txt_BLC=words * 0.5, mask_BL=mask), atol=1e-3)
+
+
+def test_order_of_time_matters() -> None:
+    dit, z, t = tiny_dit(), torch.randn(1, 8, 3, 2, 2), torch.full((1, 1, 1), 0.5)
+    time_F, single_F = timeline(3, 12)
+    moved = call(dit, z, t, time_F=time_F * 2)
+    assert not torch.allclose(call(dit, z, t), moved, atol=1e-4)
+
+
+def test_path_and_velocity_fit_together() -> None:
+    z, noise = torch.randn(2, 4, 8)
+    for t in (0.0, 0.3, 0.9):
+        level = torch.tensor(t)
+        z_t = mix(z, noise, level)
+        assert torch.allclose(clean_from_velocity(z_t, velocity(z, noise), level), z, atol=1e-5)
+    u = torch.linspace(0, 1, 9)
+    shifted = shift_levels(u, 3.0)
+    assert shifted[0] == 0 and shifted[-1] == 1 and bool((shifted[1:-1] < u[1:-1]).all())
+
+
+def test_levels_cover_the_whole_family() -> None:
+    gen = torch.Generator().manual_seed(0)
+    kinds = set()
+    for _ in range(300):
+        levels, weight = draw_levels(LevelMix(), 4, 5, 2, 3, gen)
+        assert levels.shape == weight.shape
+        assert float(levels.min()) >= 0 and float(levels.max()) <= 1
+        assert float(weight.sum()) > 0, "a batch must have something to learn"
+        given = weight == 0
+        assert bool((levels[given] >= 0.9).all())
+        kinds.add((levels.shape[2], bool(given[:, 0].all()), bool(given[:, -1].all()), bool(given.any())))
+    assert {(1, False, False, False), (1, True, False, True), (1, False, True, True), (1, True, True, True)} <= kinds
+    assert any(k[0] == 6 for k in kinds), "boxes have a level per token"
+    with pytest.raises(ValueError, match="add up"):
+        LevelMix(prefix=0.9, suffix=0.9)
+
+
+@pytest.mark.parametrize("sampler", [euler, heun, multistep])
+def test_samplers_solve_a_straight_flow_exactly(sampler) -> None:  # type: ignore[no-untyped-def]
+    target, z = torch.randn(2, 1, 3, 2, 3, 2)
+    start = torch.zeros(1, 2, 1)
+    out = sampler(lambda x, t: target - z, z.clone(), schedule(4), start)
+    assert torch.allclose(out, target, atol=1e-5)
+
+
+def test_higher_order_samplers_are_nearer_on_a_curved_flow() -> None:
+    """dz/dt = -z * pi * sin(pi t) has the solution z0 * exp(cos(pi t) - 1)."""
+
+    def field(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return -z * math.pi * torch.sin(math.pi * t).reshape(1, 1, 1, 1, 1)
+
+    z = torch.ones(1, 1, 1, 1, 1)
+    exact = math.exp(-2)
+    errors = [abs(float(s(field, z, schedule(16, 1.0), torch.zeros(1, 1, 1))) - exact) for s in (euler, multistep, heun)]
+    assert errors[1] < errors[0] / 3 and errors[2] < errors[0] / 3
+
+
+def test_given_tokens_never_move() -> None:
+    dit = tiny_dit()
+    gen = torch.Generator().manual_seed(0)
+    start = text_to_video(batch=1, channels=8, frames=3, h=2, w=2, fps=12, generator=gen)
+    image = torch.randn(1, 8, 3, 2, 2)
+    level = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1)
+    given: Start = with_given(start, image, level, gen)
+    text = Text(states=torch.randn(1, 4, 384), mask=torch.ones(1, 4, dtype=torch.bool))
+    z = sample(dit, text, given, steps=3)
+    assert torch.equal(z[:, :, 0], image[:, :, 0])
+    assert not torch.allclose(z[:, :, 1], given.z[:, :, 1])
+
+
+def test_window_count() -> None:
+    assert window_count(13, 13, 4) == 1
+    assert window_count(14, 13, 4) == 2
+    assert window_count(22, 13, 4) == 2
+    assert window_count(23, 13, 4) == 3
