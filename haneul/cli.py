@@ -357,7 +357,8 @@ def models_show() -> None:
 
     from haneul.config import load_settings
 
-    folders = (Path(__file__).parent / "weights", load_settings().weights)
+    chosen = load_settings().weights
+    folders = [Path(__file__).parent / "weights", *([chosen] if chosen else [])]
     files = [file for folder in folders for file in sorted(folder.glob("*.safetensors"))]
     if not files:
         click.echo("no weights are installed in " + " or ".join(str(folder) for folder in folders), err=True)

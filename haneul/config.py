@@ -11,7 +11,7 @@
     certificate_chain = "signer-chain.pem"
     private_key = "signer-key.pem"
 
-The one environment variable is HANEUL_HOME: a folder that then holds everything (config.toml, data, cache, weights).
+The one environment variable is HANEUL_HOME: a folder that then holds everything (config.toml, data, cache).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Settings:
 
     data: Path  #: what must stay: the local certificate, jobs, ledgers
     cache: Path  #: what can be made again
-    weights: Path  #: further checkpoints of the user, besides those in the package
+    weights: Path | None = None  #: a folder of weights to use instead of those in the package
     certificate_chain: Path | None = None  #: PEM, the signing certificate first; None: a local one is made
     private_key: Path | None = None  #: PEM, unencrypted, of the chain's first certificate
     trust_anchors: Path | None = None  #: PEM bundle of roots whose signers count as trusted in `haneul verify`
@@ -102,8 +102,7 @@ def _settings(table: dict[str, Any], base: Path) -> Settings:
     home = _home()
     data = values.pop("data", home / "data" if home else platformdirs.user_data_path("haneul", appauthor=False))
     cache = values.pop("cache", home / "cache" if home else platformdirs.user_cache_path("haneul", appauthor=False))
-    weights = values.pop("weights", home / "weights" if home else data / "weights")
-    return Settings(data=data, cache=cache, weights=weights, threads=table.get("threads", 0), **values)
+    return Settings(data=data, cache=cache, threads=table.get("threads", 0), **values)
 
 
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:

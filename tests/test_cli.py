@@ -21,7 +21,7 @@ import haneul
 from haneul import cli, errors
 from haneul.config import Settings, load_settings, to_toml
 from haneul.errors import HaneulError, InputError
-from haneul.trust.credentials import ManifestInfo, load_signer, sign
+from haneul.trust.credentials import ManifestInfo, check_signer, sign
 from haneul.video.io import write_mp4
 
 
@@ -33,9 +33,9 @@ def invoke(*arguments: str | Path) -> Result:
 def signed(clip: NDArray[np.uint8], tmp_path: Path) -> Path:
     write_mp4(clip, tmp_path / "plain.mp4", fps=24)
     info = ManifestInfo(
-        title="t", model="haneul-nano", weights_sha256="ab", ledger_root="cd", mode="text to video", seed=7
+        title="t", model="haneul-nano", weights_sha256="ab", data_ledger_root="cd", mode="text-to-video", seed=7
     )
-    sign(tmp_path / "plain.mp4", tmp_path / "signed.mp4", info, load_signer())
+    sign(tmp_path / "plain.mp4", tmp_path / "signed.mp4", info, check_signer())
     return tmp_path / "signed.mp4"
 
 
@@ -265,7 +265,7 @@ def test_paths_in_settings(home: Path) -> None:
     settings = load_settings()
     assert settings.data == home / "mine"
     assert settings.cache == Path.home() / "c"
-    assert settings.weights == home / "weights"
+    assert settings.weights is None
 
 
 # -------------------------------------------------------------------------------------------------------- models
@@ -275,6 +275,7 @@ def test_models_show(home: Path) -> None:
     from safetensors.numpy import save_file
 
     (home / "weights").mkdir()
+    (home / "config.toml").write_text("[folders]\nweights = 'weights'\n")
     save_file({"w": np.zeros(3, np.float32)}, home / "weights" / "mine.safetensors", {"recipe": "none at all"})
     (home / "weights" / "bad.safetensors").write_bytes(b"not tensors")
     result = invoke("models", "show")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from haneul.config import Settings, load_settings
 from haneul.errors import CredentialError, InputError, OutputError
 from haneul.trust import certificates
-from haneul.trust.credentials import ManifestInfo, Signer, check_signer, load_signer, sign, verify
+from haneul.trust.credentials import ManifestInfo, Signer, check_signer, sign, sign_in_place, verify
 from haneul.trust.watermark import NoWatermark
 from haneul.video.io import write_mp4
 
@@ -33,8 +33,8 @@ INFO = ManifestInfo(
     title="하늘.mp4",
     model="haneul-nano",
     weights_sha256="ab" * 32,
-    ledger_root="cd" * 32,
-    mode="text to video",
+    data_ledger_root="cd" * 32,
+    mode="text-to-video",
     seed=7,
 )
 
@@ -49,7 +49,7 @@ def plain(clip: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def signed(plain: Path, tmp_path: Path) -> Path:
     path = tmp_path / "signed.mp4"
-    sign(plain, path, INFO, load_signer())
+    sign(plain, path, INFO, check_signer())
     return path
 
 
@@ -59,7 +59,6 @@ def issue(
     days: tuple[float, float] = (-1, 30),
     purposes: tuple[ObjectIdentifier, ...] = (ExtendedKeyUsageOID.EMAIL_PROTECTION,),
     name: str = "Somebody",
-    signs: bool = True,
 ) -> Signer:
     """A certificate from an authority that this installation does not know."""
     now = datetime.now(UTC)
@@ -92,7 +91,7 @@ def issue(
     leaf = (
         start(name, key.public_key(), days[1])
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(certificates._usage(signs_certificates=not signs), critical=True)
+        .add_extension(certificates._usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         .sign(root_key, hashes.SHA256())
     )
@@ -115,7 +114,7 @@ def configure(home: Path, signer: Signer) -> Settings:
 def test_round_trip(signed: Path) -> None:
     verdict = verify(signed)
     assert (verdict.state, verdict.exit_code, verdict.here, verdict.problems) == ("trusted", 0, True, ())
-    for name in ("title", "model", "weights_sha256", "ledger_root", "mode", "seed"):
+    for name in ("title", "model", "weights_sha256", "data_ledger_root", "mode", "seed"):
         assert getattr(verdict, name) == getattr(INFO, name)
     assert verdict.ai_generated is True
     assert verdict.do_not_train is True
@@ -148,7 +147,7 @@ def test_frames_are_untouched(signed: Path, plain: Path) -> None:
 
 def test_prompt_and_permission_are_the_users_choice(plain: Path, tmp_path: Path) -> None:
     info = dataclasses.replace(INFO, prompt="빨간 공\x1b[31m", do_not_train=False)
-    sign(plain, tmp_path / "p.mp4", info, load_signer())
+    sign(plain, tmp_path / "p.mp4", info, check_signer())
     verdict = verify(tmp_path / "p.mp4")
     assert verdict.prompt == "빨간 공\x1b[31m"
     assert verdict.do_not_train is False
@@ -158,13 +157,13 @@ def test_prompt_and_permission_are_the_users_choice(plain: Path, tmp_path: Path)
 def test_signing_in_place(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
     path.write_bytes(plain.read_bytes())
-    sign(path, path, INFO, load_signer(), overwrite=True)
+    sign_in_place(path, INFO, check_signer())
     assert verify(path).state == "trusted"
 
 
 def test_ingredients_are_kept(signed: Path, plain: Path, tmp_path: Path) -> None:
     info = dataclasses.replace(INFO, mode="connect", ingredients=(signed, plain))
-    sign(plain, tmp_path / "out.mp4", info, load_signer())
+    sign(plain, tmp_path / "out.mp4", info, check_signer())
     verdict = verify(tmp_path / "out.mp4")
     assert verdict.state == "trusted"
     assert [(i.title, i.state) for i in verdict.ingredients] == [("signed.mp4", "valid"), ("plain.mp4", None)]
@@ -173,7 +172,7 @@ def test_ingredients_are_kept(signed: Path, plain: Path, tmp_path: Path) -> None
 
 def test_a_tampered_ingredient_is_told(signed: Path, plain: Path, tmp_path: Path) -> None:
     flip(signed, signed.stat().st_size - 50)
-    sign(plain, tmp_path / "out.mp4", dataclasses.replace(INFO, ingredients=(signed,)), load_signer())
+    sign(plain, tmp_path / "out.mp4", dataclasses.replace(INFO, ingredients=(signed,)), check_signer())
     verdict = verify(tmp_path / "out.mp4")
     assert verdict.state == "trusted"
     assert verdict.ingredients[0].state == "invalid"
@@ -267,7 +266,7 @@ def test_verifying_never_uses_the_network(plain: Path, tmp_path: Path) -> None:
     """A file may name an address where its manifest lies; the library's default is to go there."""
     import c2pa
 
-    signer = load_signer()
+    signer = check_signer()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.3)
         path = tmp_path / "remote.mp4"
@@ -311,7 +310,7 @@ def test_trust_anchors_are_trusted(plain: Path, tmp_path: Path, home: Path) -> N
 
 def test_own_certificate(plain: Path, tmp_path: Path, home: Path) -> None:
     configure(home, issue(name="My studio"))
-    signer = load_signer()
+    signer = check_signer()
     assert (signer.name, signer.local) == ("My studio", False)
     sign(plain, tmp_path / "s.mp4", INFO, signer)
     verdict = verify(tmp_path / "s.mp4")
@@ -334,7 +333,6 @@ def test_other_kinds_of_keys(make: str, plain: Path, tmp_path: Path) -> None:
         "ed25519": ed25519.Ed25519PrivateKey.generate,
     }[make]()
     signer = issue(key)
-    check_signer(signer)
     sign(plain, tmp_path / "s.mp4", INFO, signer)
     assert verify(tmp_path / "s.mp4").state == "valid"
 
@@ -342,7 +340,6 @@ def test_other_kinds_of_keys(make: str, plain: Path, tmp_path: Path) -> None:
 def test_c2pa_purpose_is_understood(plain: Path, tmp_path: Path) -> None:
     """The purpose in certificates of the C2PA conformance programme, which the library refuses by default."""
     signer = issue(purposes=(ObjectIdentifier("1.3.6.1.4.1.62558.2.1"),))
-    check_signer(signer)
     sign(plain, tmp_path / "s.mp4", INFO, signer)
     assert verify(tmp_path / "s.mp4").state == "valid"
 
@@ -354,9 +351,15 @@ def mismatched() -> Signer:
     return dataclasses.replace(issue(), key=ec.generate_private_key(ec.SECP256R1()))
 
 
+def misissued() -> Signer:
+    signer = issue()
+    return dataclasses.replace(signer, chain=(signer.chain[0], issue().chain[1]))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (misissued, "was not issued by the next"),
         (lambda: issue(days=(-30, -2)), "expired on"),
         (lambda: issue(days=(2, 30)), "valid only from"),
         (mismatched, "does not belong to the certificate"),
@@ -369,14 +372,14 @@ def mismatched() -> Signer:
 def test_unusable_signers(make: certificates.Any, words: str, home: Path) -> None:
     configure(home, make())
     with pytest.raises(CredentialError, match=words):
-        load_signer()
+        check_signer()
 
 
 def test_what_only_the_library_sees(home: Path) -> None:
-    """The plain checks pass; that this key may not sign anything is found by the trial signature."""
-    configure(home, issue(signs=False))
+    """The plain checks pass; that C2PA forbids this mix of purposes is found by the trial signature."""
+    configure(home, issue(purposes=(ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.TIME_STAMPING)))
     with pytest.raises(CredentialError, match="could not sign"):
-        load_signer()
+        check_signer()
 
 
 def test_unreadable_files(home: Path) -> None:
@@ -390,16 +393,16 @@ def test_unreadable_files(home: Path) -> None:
         )
     )
     with pytest.raises(CredentialError, match="is encrypted"):
-        load_signer()
+        check_signer()
     (home / "key.pem").write_text("hello")
     with pytest.raises(CredentialError, match="no private key in PEM form"):
-        load_signer()
+        check_signer()
     (home / "key.pem").unlink()
     with pytest.raises(CredentialError, match=r"key\.pem cannot be read"):
-        load_signer()
+        check_signer()
     (home / "chain.pem").write_text("hello")
     with pytest.raises(CredentialError, match="no certificate in PEM form"):
-        load_signer()
+        check_signer()
 
 
 def test_an_old_style_key_file_works(home: Path) -> None:
@@ -411,16 +414,16 @@ def test_an_old_style_key_file_works(home: Path) -> None:
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
     )
-    load_signer()
+    check_signer()
 
 
 # ------------------------------------------------------------------------------------------------- the local signer
 
 
 def test_first_use_makes_one_signer(home: Path) -> None:
-    first = load_signer()
+    first = check_signer()
     assert first.local
-    assert load_signer().serial == first.serial
+    assert check_signer().serial == first.serial
     store = home / "data" / "credentials" / "signer.pem"
     assert store.stat().st_mode & 0o777 == 0o600
     assert sorted(p.name for p in store.parent.iterdir()) == ["anchors", "signer.pem"]
@@ -429,19 +432,19 @@ def test_first_use_makes_one_signer(home: Path) -> None:
 def test_expired_local_signer_is_renewed_and_old_files_stay_trusted(
     home: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = load_signer()
+    old = check_signer()
     sign(plain, tmp_path / "old.mp4", INFO, old)
     monkeypatch.setattr(certificates, "_RENEW_AFTER", timedelta(hours=1))
-    new = load_signer()
+    new = check_signer()
     assert new.serial != old.serial
     sign(plain, tmp_path / "new.mp4", INFO, new)
     assert all(verify(tmp_path / name).here for name in ("old.mp4", "new.mp4"))
 
 
 def test_a_damaged_local_signer_is_replaced(home: Path) -> None:
-    first = load_signer()
+    first = check_signer()
     (home / "data" / "credentials" / "signer.pem").write_bytes(b"")
-    assert load_signer().serial != first.serial
+    assert check_signer().serial != first.serial
 
 
 def test_an_expired_signature_is_not_called_tampering(
@@ -450,7 +453,7 @@ def test_an_expired_signature_is_not_called_tampering(
     import time
 
     monkeypatch.setattr(certificates, "_LIFETIME", timedelta(seconds=2))
-    signer = load_signer()
+    signer = check_signer()
     sign(plain, tmp_path / "s.mp4", INFO, signer)
     assert verify(tmp_path / "s.mp4").state == "trusted"
     time.sleep(max(0.0, (signer.chain[0].not_valid_after_utc - datetime.now(UTC)).total_seconds()) + 1.1)
@@ -462,8 +465,8 @@ def test_an_expired_signature_is_not_called_tampering(
 def test_two_processes_at_once(home: Path, plain: Path, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\nfrom haneul.trust.credentials import *\n"
-        "info = ManifestInfo(title='t', model='m', weights_sha256='', ledger_root='', mode='', seed=0)\n"
-        "sys.stdin.read()\nsign(sys.argv[1], sys.argv[2], info, load_signer())\n"
+        "info = ManifestInfo(title='t', model='m', weights_sha256='', data_ledger_root='', mode='', seed=0)\n"
+        "sys.stdin.read()\nsign(sys.argv[1], sys.argv[2], info, check_signer())\n"
     )
     files = [tmp_path / f"{n}.mp4" for n in range(3)]
     jobs = [
@@ -480,7 +483,7 @@ def test_two_processes_at_once(home: Path, plain: Path, tmp_path: Path) -> None:
 def test_nowhere_to_store(home: Path) -> None:
     (home / "data").write_text("a file in the way")
     with pytest.raises(CredentialError, match="cannot be stored"):
-        load_signer()
+        check_signer()
 
 
 # ------------------------------------------------------------------------------------------------------- outputs
@@ -492,30 +495,30 @@ def test_failed_signing_leaves_nothing(plain: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video")
     with pytest.raises(CredentialError, match="could not sign"):
-        sign(broken, tmp_path / "s.mp4", INFO, load_signer())
+        sign(broken, tmp_path / "s.mp4", INFO, check_signer())
     with pytest.raises(InputError, match="there is no file"):
-        sign(tmp_path / "no.mp4", tmp_path / "s.mp4", INFO, load_signer())
+        sign(tmp_path / "no.mp4", tmp_path / "s.mp4", INFO, check_signer())
     with pytest.raises(InputError, match="there is no file"):
-        sign(plain, tmp_path / "s.mp4", dataclasses.replace(INFO, ingredients=(tmp_path / "no.png",)), load_signer())
+        sign(plain, tmp_path / "s.mp4", dataclasses.replace(INFO, ingredients=(tmp_path / "no.png",)), check_signer())
     assert [broken] == list(tmp_path.iterdir())
 
 
 def test_existing_output_is_kept(plain: Path, signed: Path) -> None:
     before = signed.read_bytes()
     with pytest.raises(OutputError, match="exists already"):
-        sign(plain, signed, INFO, load_signer())
+        sign(plain, signed, INFO, check_signer())
     assert signed.read_bytes() == before
 
 
 def test_disk_full_while_signing(plain: Path, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom haneul.errors import OutputError\nfrom haneul.trust.credentials import *\n"
-        "info = ManifestInfo(title='t', model='m', weights_sha256='', ledger_root='', mode='', seed=0)\n"
-        "try:\n    sign(sys.argv[1], sys.argv[2], info, load_signer())\n"
+        "info = ManifestInfo(title='t', model='m', weights_sha256='', data_ledger_root='', mode='', seed=0)\n"
+        "try:\n    sign(sys.argv[1], sys.argv[2], info, check_signer())\n"
         "except OutputError as error:\n    print(error)\n"
     )
     limit = plain.stat().st_size - 200
-    load_signer()
+    check_signer()
     done = subprocess.run(
         [sys.executable, "-c", program, str(plain), str(tmp_path / "s.mp4")],
         capture_output=True,

@@ -30,9 +30,10 @@ def geom(
     seed: float = 0.3,
 ) -> NDArray[np.float32]:
     row = np.zeros(GEOM_WIDTH, np.float32)
-    row[0], row[1:4], row[4:13], row[13 : 13 + len(size)] = kind, position, np.eye(3).ravel(), size
+    row[0], row[1:4], row[4:13] = kind, position, np.eye(3).ravel()
+    row[13 : 13 + len(size)] = size
     row[16:19], row[19], row[21], row[22] = COLORS[color], SURFACES.index(surface), thing, seed
-    row[23] = {0: size[0], 1: np.linalg.norm(size), 4: max(size)}.get(kind, sum(size))
+    row[23] = {0: size[0], 1: float(np.linalg.norm(size)), 4: max(size)}.get(kind, sum(size))
     return row
 
 
@@ -69,12 +70,15 @@ def test_ids_depth_and_colour_of_a_ball() -> None:
     ball = geom(0, (0.0, 0.0, 0.5), (0.5,), "red", "rubber", thing=7)[None]
     frame = render_frame(ball, world(), camera(), width=112, height=64)
     seen = frame.ids == 7
-    assert 0.03 < seen.mean() < 0.3 and set(np.unique(frame.ids)) == {0, 7}
+    assert 0.03 < seen.mean() < 0.3
+    assert set(np.unique(frame.ids)) == {0, 7}
     mean = frame.rgb[seen].mean(0)
-    assert mean[0] > 1.8 * mean[1] and mean[0] > 1.8 * mean[2]
+    assert mean[0] > 1.8 * mean[1]
+    assert mean[0] > 1.8 * mean[2]
     middle = frame.depth[frame.ids == 7].min()
     assert middle == pytest.approx(np.linalg.norm(camera().origin - [0, 0, 0.5]) - 0.5, abs=0.02)
-    assert np.isinf(frame.depth[0]).all() and np.isfinite(frame.depth[-1]).all()
+    assert np.isinf(frame.depth[0]).all()
+    assert np.isfinite(frame.depth[-1]).all()
 
 
 def test_same_input_gives_same_bytes_and_time_moves_the_sea() -> None:
@@ -89,10 +93,13 @@ def test_crop_equals_the_window_of_the_whole(style: str) -> None:
     environment = dataclasses.replace(world("snowy field", "sunset", 0.8), snow=0.6)
     whole = render_frame(THINGS, environment, camera(), style=style, width=112, height=64, time=0.7)
     for x, y, w, h in ((37, 21, 30, 19), (0, 0, 20, 11), (90, 50, 22, 14)):
-        part = render_frame(THINGS, environment, camera(), style=style, width=112, height=64, time=0.7, crop=(x, y, w, h))
+        part = render_frame(
+            THINGS, environment, camera(), style=style, width=112, height=64, time=0.7, crop=(x, y, w, h)
+        )
         window = (slice(y, y + h), slice(x, x + w))
         assert (part.rgb == whole.rgb[window]).all()
-        assert (part.ids == whole.ids[window]).all() and (part.depth == whole.depth[window]).all()
+        assert (part.ids == whole.ids[window]).all()
+        assert (part.depth == whole.depth[window]).all()
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -149,7 +156,8 @@ def test_every_surface_draws_on_every_shape(surface: str) -> None:
     for kind, size in sizes.items():
         shape = geom(kind, (0.0, 0.0, 0.5), size, "cyan", surface, thing=1)[None]
         frame = render_frame(shape, world("cyberpunk city", "night", 0.9), camera(), width=28, height=16)
-        assert (frame.ids == 1).any() and frame.rgb[frame.ids == 1].max() > 15, (surface, kind)
+        assert (frame.ids == 1).any(), (surface, kind)
+        assert frame.rgb[frame.ids == 1].max() > 15, (surface, kind)
 
 
 def test_a_ball_throws_a_shadow_away_from_the_sun() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,7 +19,7 @@ from haneul.errors import CheckpointError
 from haneul.model.checkpoint import Card, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
 from haneul.model.dit import DiT, DiTConfig
-from haneul.model.modes import Start, Text, sample
+from haneul.model.modes import Start, Text, sample, text_to_video
 from haneul.model.presets import Preset, preset
 from haneul.model.rollout import rollout, window_count
 from haneul.model.text import TextEncoder
@@ -112,7 +113,13 @@ class Native:
 
             with torch.autocast("cpu", torch.bfloat16):
                 return sample(
-                    self.dit, text, start, negative=negative, guidance=request.guidance, steps=request.steps, progress=tell
+                    self.dit,
+                    text,
+                    start,
+                    negative=negative,
+                    guidance=request.guidance,
+                    steps=request.steps,
+                    progress=tell,
                 )
 
         return rollout(
@@ -133,6 +140,30 @@ class Native:
                 if progress:
                     progress("drawing", i + 1, total)
                 yield fit(frame.numpy(), request.size)
+
+    @torch.no_grad()
+    def base_videos(
+        self, prompts: list[str], *, seeds: list[int], size: tuple[int, int], steps: int = 24, guidance: float = 4.0
+    ) -> NDArray[np.uint8]:
+        """One window of clips for many prompts at once, uint8 [B, T, H, W, 3] at the model's own small size and frame
+        rate, before the upscaler: what evaluation looks at. `size` only chooses the aspect."""
+        frames = 1 + self.preset.frames // GROUP
+        h, w = base_grid(size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
+        starts = [
+            text_to_video(
+                batch=1, channels=self.preset.dit.latent, frames=frames, h=h, w=w, fps=self.preset.base_fps,
+                generator=torch.Generator().manual_seed(seed),
+            )
+            for seed in seeds
+        ]  # fmt: skip
+        states, mask = self.text.encode(prompts)
+        noise = replace(
+            starts[0], z=torch.cat([s.z for s in starts]), start_BFS=torch.cat([s.start_BFS for s in starts])
+        )
+        with torch.autocast("cpu", torch.bfloat16):
+            z = sample(self.dit, Text(states=states, mask=mask), noise, guidance=guidance, steps=steps)
+            video = self.codec.decode(z).float().clamp(-1, 1)
+        return ((video + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
 
     def unknown_words(self, prompt: str) -> dict[str, list[str]]:
         """See `Backbone.unknown_words`; nearness is the cosine of the text encoder's states."""

@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from haneul.data.shards import Shard, iterate
+from haneul.data.shards import Shard, read_meta, read_shard, shard_paths
 from haneul.model.codec import GROUP, Codec, groups_of
 
 LOG_STRIDE = 2  # controls are logged at twice the training frame rate
+#: Signs of world.scene.CONTROLS in the mirror: sideways velocity, yaw, roll and steering turn round.
+MIRROR = torch.tensor([-1.0, 1, 1, 1, -1, -1, -1, 1, 1, 1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,8 @@ def _encode(codec: Codec, shard: Shard, dtype: torch.dtype) -> dict[str, Tensor]
     cover = padded.unflatten(1, (-1, GROUP)).float().mean(2).round().to(torch.uint8)
     controls = torch.from_numpy(shard.controls_nTK.astype(np.float32))
     step = GROUP * LOG_STRIDE
-    controls = torch.stack([controls[:, max(0, step * (g - 1)) : step * g + 1].mean(1) for g in range(cover.shape[1])], 1)
+    spans = [slice(max(0, step * (g - 1)), step * g + 1) for g in range(cover.shape[1])]
+    controls = torch.stack([controls[:, span].mean(1) for span in spans], 1)
     return {
         "groups": torch.stack(groups),
         "singles": torch.stack(singles),
@@ -74,8 +77,6 @@ def build(
 ) -> None:
     """Encode every shard of `data` that `cache` doesn't hold yet."""
     cache.mkdir(parents=True, exist_ok=True)
-    from haneul.data.shards import read_meta, read_shard, shard_paths
-
     for path in shard_paths(data):
         target = cache / (path.stem + ".pt")
         if target.exists() and torch.load(target, mmap=True)["groups"].shape[0] == len(read_meta(path)):
@@ -104,14 +105,13 @@ def load_pools(cache: Path) -> list[Pool]:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """z [B, C, F, h, w], cover [B, F, h, w, 2] in 0..1, controls [B, F, K], facts per clip and whether it is mirrored."""
+    """z [B, C, F, h, w], cover [B, F, h, w, 2] in 0..1, controls [B, F, K]; per clip its facts, whether mirrored."""
 
     z: Tensor
     cover: Tensor
     controls: Tensor
     facts: list[dict[str, Any]]
     mirrored: list[bool]
-    first: int
 
 
 def draw(pool: Pool, batch: int, frames: int, rng: np.random.Generator) -> Batch:
@@ -124,7 +124,7 @@ def draw(pool: Pool, batch: int, frames: int, rng: np.random.Generator) -> Batch
     for c, m, s in zip(clips, mirror, starts, strict=True):
         z.append(torch.cat([pool.singles[c, m, s : s + 1], pool.groups[c, m, s + 1 : s + frames]]))
         cover.append(pool.cover[c, m, s : s + frames])
-        controls.append(pool.controls[c, s : s + frames])
+        controls.append(pool.controls[c, s : s + frames] * (MIRROR if m else 1))
         last = GROUP * (s + frames - 1)
         facts.append(pool.facts[c][f"{GROUP * s}:{last + 1}"])
     return Batch(

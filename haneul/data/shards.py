@@ -1,8 +1,8 @@
 """Shards of raw clips on disk: one uncompressed .npz of equal-sized clips each, and a manifest over them.
 
 A shard holds, for n clips: `video` uint8 [n, T, H, W, 3] at the training frame rate, `coverage` uint8 [n, T, h, w, 2]
-(how much of each 16x16 patch the first and the other subjects cover, 0..255), `controls` float16 [n, T24, K] and `meta`, a
-JSON list with one record for each clip: specification, facts of every window, ledger entry, visible pixels.
+(how much of each 16x16 patch the first and the other subjects cover, 0..255), `controls` float16 [n, T24, K] and
+`meta`, a JSON list with one record for each clip: specification, facts of every window, ledger entry, visible pixels.
 """
 
 from __future__ import annotations
@@ -66,10 +66,13 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def read_meta(path: Path) -> list[dict[str, Any]]:
-    """Only the records of a shard, without its pixels."""
-    with np.load(path) as z:
-        data: list[dict[str, Any]] = json.loads(z["meta"].tobytes())
-        return data
+    """Only the records of a shard, without its pixels; raises InputError as `read_shard`."""
+    try:
+        with np.load(path) as z:
+            data: list[dict[str, Any]] = json.loads(z["meta"].tobytes())
+    except Exception as err:
+        raise InputError(f"{path} is not a readable shard ({err}); delete it and render again") from err
+    return data
 
 
 def write_manifest(folder: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The video autoencoder: 4 frames x 16 x 16 pixels become one latent token of C channels.
 
 Time is coded in groups. The first frame of a clip stands alone (as a group of four copies of itself), then each four
-frames make a group, so a clip of T = 4k+1 frames becomes F = k+1 latent frames and an image is a clip of one frame. The
-encoder looks at one group at a time: a latent frame never depends on its neighbours, so any window of a clip has the
-same latents as the clip. The decoder also looks at the group before, which is causal: it can stream.
+frames make a group, so a clip of T = 4k+1 frames becomes F = k+1 latent frames and an image is a clip of one frame.
+The encoder looks at one group at a time: a latent frame never depends on its neighbours, so any window of a clip has
+the same latents as the clip. The decoder also looks at the group before, which is causal: it can stream.
 
 A linear branch (the principal components of the patches) carries what is linear from the first step; convolutions add
-the rest and remove the seams.
+the rest and remove the seams. The smallest model's encoder is that branch alone (`learned=False`): its latents are
+fixed before any training, so the transformer can start at once and the decoder can get better later without it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PATCH = 16  #: pixels per latent row and column
 class CodecConfig:
     latent: int = 64
     width: int = 64
+    learned: bool = True  # whether the encoder has convolutions besides its linear branch
 
 
 def groups_of(video_BCTHW: Tensor) -> Tensor:
@@ -35,7 +37,8 @@ def groups_of(video_BCTHW: Tensor) -> Tensor:
     if H % PATCH or W % PATCH:
         raise ValueError(f"height and width must be multiples of {PATCH}, not {H}x{W}")
     x = torch.cat([video_BCTHW[:, :, :1].expand(-1, -1, GROUP - 1, -1, -1), video_BCTHW], 2)
-    return x.unflatten(2, (-1, GROUP)).permute(0, 2, 3, 1, 4, 5).reshape(B, -1, GROUP * C, H, W)
+    groups: Tensor = x.unflatten(2, (-1, GROUP)).permute(0, 2, 3, 1, 4, 5).reshape(B, -1, GROUP * C, H, W)
+    return groups
 
 
 def frames_of(groups_BGCHW: Tensor) -> Tensor:
@@ -58,7 +61,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(h)))
+        y: Tensor = x + self.conv2(F.silu(self.norm2(h)))
+        return y
 
 
 class Recall(nn.Module):
@@ -68,12 +72,13 @@ class Recall(nn.Module):
         super().__init__()
         self.mix = nn.Conv2d(2 * channels, channels, 1)
         nn.init.zeros_(self.mix.weight)
-        nn.init.zeros_(self.mix.bias)
+        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, groups: int) -> Tensor:
         y = x.unflatten(0, (-1, groups))
         before = torch.cat([y[:, :1], y[:, :-1]], 1).flatten(0, 1)
-        return x + self.mix(torch.cat([x, before], 1))
+        mixed: Tensor = x + self.mix(torch.cat([x, before], 1))
+        return mixed
 
 
 class Encoder(nn.Module):
@@ -81,6 +86,9 @@ class Encoder(nn.Module):
         super().__init__()
         w, inp = cfg.width, 3 * GROUP
         self.linear = nn.Conv2d(inp, cfg.latent, PATCH, stride=PATCH)
+        self.net: nn.Sequential | None = None
+        if not cfg.learned:
+            return
         self.net = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(inp * 16, w, 1),
@@ -95,7 +103,8 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.net[-1].bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).float() + self.net(x).float()
+        y: Tensor = self.linear(x).float()
+        return y if self.net is None else y + self.net(x).float()
 
 
 class Decoder(nn.Module):
@@ -119,7 +128,8 @@ class Decoder(nn.Module):
         h = self.deep(self.recall1(self.inp(z), groups))
         h = self.mid(self.recall2(self.up1(h), groups))
         h = self.fine(self.up2(h))
-        return self.linear(z).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+        y: Tensor = self.linear(z).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+        return y
 
 
 class Codec(nn.Module):
@@ -139,7 +149,7 @@ class Codec(nn.Module):
     def encode_groups(self, groups_BGCHW: Tensor) -> Tensor:
         """[B, G, 12, H, W] in [-1, 1] -> latents [B, C, G, h, w]."""
         B, G = groups_BGCHW.shape[:2]
-        z = self.encoder(groups_BGCHW.flatten(0, 1)).unflatten(0, (B, G))
+        z: Tensor = self.encoder(groups_BGCHW.flatten(0, 1)).unflatten(0, (B, G))
         z = (z - self.shift[:, None, None]) / self.scale[:, None, None]
         return z.transpose(1, 2)
 
@@ -147,7 +157,8 @@ class Codec(nn.Module):
         """Latents [B, C, F, h, w] -> groups [B, F, 12, H, W]."""
         z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
         B, G = z.shape[:2]
-        return self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
+        groups: Tensor = self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
+        return groups
 
     def encode(self, video_BCTHW: Tensor) -> Tensor:
         """[B, 3, 4k+1, H, W] in [-1, 1] -> z [B, C, k+1, H/16, W/16]."""
@@ -170,7 +181,8 @@ class Codec(nn.Module):
     @torch.no_grad()
     def normalise(self, mean_C: Tensor, std_C: Tensor) -> None:
         """Scale latents by std^0.5, then all together to unit variance: large components stay larger, so that the
-        layout is not decided at tiny noise levels, nor is the finest detail lifted to the same loudness (docs/log.md)."""
+        layout is not decided at tiny noise levels, nor is the finest detail lifted to the same loudness
+        (docs/log.md)."""
         soft = std_C.clamp(min=1e-4).sqrt()
         self.shift.copy_(mean_C)
         self.scale.copy_(soft * (std_C / soft).square().mean().sqrt())

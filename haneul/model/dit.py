@@ -79,7 +79,8 @@ class Block(nn.Module):
         a = self.attend(rms(q), rms(k), v, bias_B11L)
         x = x + self.text_out(a.transpose(1, 2).reshape(B, T, S, D))
         gate, up = self.gate_up(rms(x) * (1 + scale2) + shift2).chunk(2, -1)
-        return x + gate2 * self.down(F.silu(gate) * up)
+        y: Tensor = x + gate2 * self.down(F.silu(gate) * up)
+        return y
 
 
 class TextRefiner(nn.Module):
@@ -200,7 +201,7 @@ class DiT(nn.Module):
         ctrl_BFK: Tensor | None = None,
         truth_at: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1 to broadcast).
+        """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1).
 
         `time_F` is the real time of each latent frame in seconds, `single_F` is true where it holds a single frame,
         `null_B` true where the text is to be ignored. With `truth_at`, also the truth head's output
@@ -210,7 +211,8 @@ class DiT(nn.Module):
         dtype = self.inp.weight.dtype
         x = self.inp(z_BCFhw.flatten(3).permute(0, 2, 3, 1).to(dtype))
         x = x + self.place(self.places(h, w, x.device).to(dtype))
-        x = x + torch.where(single_F[:, None, None], self.single.to(dtype), torch.zeros((), dtype=dtype, device=x.device))
+        nothing = torch.zeros((), dtype=dtype, device=x.device)
+        x = x + torch.where(single_F[:, None, None], self.single.to(dtype), nothing)
         bias = mask_bias(mask_BL)
         txt = self.refine(txt_BLC.to(dtype), bias, null_B)
         c = self.condition(t_BFS, txt, mask_BL, ctrl_BFK, dtype)

@@ -1,7 +1,7 @@
 """The probability path, the noise levels and the loss: the one file that training and sampling share.
 
-Rectified flow (Liu et al., arXiv 2209.03003; Lipman et al., arXiv 2210.02747): z_t = t z + (1 - t) noise with t = 0 pure
-noise and t = 1 clean, velocity v = dz/dt = z - noise. Unlike the papers, t is one number per token.
+Rectified flow (Liu et al., arXiv 2209.03003; Lipman et al., arXiv 2210.02747): z_t = t z + (1 - t) noise with t = 0
+pure noise and t = 1 clean, velocity v = dz/dt = z - noise. Unlike the papers, t is one number per token.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def draw_levels(
 ) -> tuple[Tensor, Tensor]:
     """Noise levels [B, F, S] and loss weights of the same shape (0 on given tokens).
 
-    All clips of a batch follow the same member of the family, drawn by its share, so that S is 1 (all of a frame's tokens
-    equal) unless the member is a box: the modulation is then computed once per frame and not per token.
+    All clips of a batch follow the same member of the family, drawn by its share, so that S is 1 (all of a frame's
+    tokens equal) unless the member is a box: the modulation is then computed once per frame and not per token.
     """
 
     def logit_normal(*shape: int) -> Tensor:

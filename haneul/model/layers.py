@@ -22,7 +22,8 @@ def attend_plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) ->
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
         scores = scores + mask.to(scores.dtype)
-    return scores.softmax(-1).to(v.dtype) @ v
+    mixed: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    return mixed
 
 
 def rms(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .codec import GROUP
 from .dit import DiT
 from .flow import mix
-from .sampler import Progress, guide, multistep, schedule
+from .sampler import Progress, Sampler, guide, multistep, schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def with_given(start: Start, z: Tensor, level_BFS: Tensor, generator: torch.Gene
     Image to video is level 1 on the first latent frame, extension level 1 on a prefix or suffix, remix one level below
     1 everywhere, inpainting 1 outside a box.
     """
-    B, C, T, h, w = start.z.shape
+    B, _, T, h, w = start.z.shape
     level = level_BFS.expand(B, T, -1)
     level = level.reshape(B, 1, T, *((h, w) if level.shape[2] > 1 else (1, 1)))
     noise = torch.randn(start.z.shape, generator=generator)
@@ -80,7 +80,7 @@ def sample(
     rescale: float = 0.3,
     steps: int = 24,
     shift: float = 3.0,
-    sampler=multistep,  # type: ignore[no-untyped-def]
+    sampler: Sampler = multistep,
     ctrl_BFK: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -95,7 +95,8 @@ def sample(
     def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
         common = {"time_F": start.time_F, "single_F": start.single_F}
         if guidance == 1.0:
-            return dit(z, t_BFS, text.states, text.mask, null_B=yes, ctrl_BFK=ctrl_BFK, **common)[0]
+            v, _ = dit(z, t_BFS, text.states, text.mask, null_B=yes, ctrl_BFK=ctrl_BFK, **common)
+            return v  # type: ignore[no-any-return]
         L = max(text.states.shape[1], other.states.shape[1])
         states = torch.cat([_pad(text.states, L), _pad(other.states, L)])
         mask = torch.cat([_pad(text.mask, L), _pad(other.mask, L)])
@@ -105,8 +106,7 @@ def sample(
         cond, uncond = v.chunk(2)
         return guide(cond, uncond, guidance, rescale)
 
-    result: Tensor = sampler(denoise, start.z, schedule(steps, shift), start.start_BFS, progress)
-    return result
+    return sampler(denoise, start.z, schedule(steps, shift), start.start_BFS, progress)
 
 
 def _pad(x: Tensor, length: int) -> Tensor:

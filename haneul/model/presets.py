@@ -24,15 +24,20 @@ class Preset:
 
 def preset(name: str) -> Preset:
     """`nano` ~10M parameters (2 CPU cores, hours), `mini` ~35M (one GPU, minutes), `base` ~340M, `large` ~3B."""
-    dials = {"nano": (256, 8, 4, 64), "mini": (448, 11, 7, 80), "base": (1024, 22, 16, 128), "large": (2304, 40, 18, 192)}
+    dials = {
+        "nano": (256, 8, 4, 64),
+        "mini": (448, 11, 7, 80),
+        "base": (1024, 22, 16, 128),
+        "large": (2304, 40, 18, 192),
+    }
     if name not in dials:
         raise ValueError(f"unknown size {name!r}; known sizes: {', '.join(dials)}")
     width, depth, heads, codec_width = dials[name]
-    latent = 64 if name in ("nano", "mini") else 96
+    latent = 96
     size = {"nano": (112, 64), "mini": (224, 128), "base": (448, 256), "large": (896, 512)}[name]
     return Preset(
         name=name,
-        codec=CodecConfig(latent=latent, width=codec_width),
+        codec=CodecConfig(latent=latent, width=codec_width, learned=name != "nano"),
         dit=DiTConfig(latent=latent, width=width, depth=depth, heads=heads, truth=12),
         base_size=size,
         base_fps=12,

@@ -36,8 +36,8 @@ def rollout(
 ) -> Tensor:
     """Latents [1, C, frames, h, w]. A later window starts from the `overlap` last latent frames of the one before.
 
-    Every window begins with a single frame, as in training: for later ones it is the decoded picture at the border, encoded
-    again by itself.
+    Every window begins with a single frame, as in training: for later ones it is the decoded picture at the border,
+    encoded again by itself.
     """
     if not 1 <= overlap < window:
         raise ValueError(f"the overlap must lie within 1 and {window - 1}, not {overlap}")

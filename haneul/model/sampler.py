@@ -16,6 +16,7 @@ from .flow import shift_levels
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
+Sampler = Callable[[Denoise, Tensor, Tensor, Tensor, Progress | None], Tensor]
 
 
 def schedule(steps: int, shift: float = 3.0) -> Tensor:
@@ -78,7 +79,7 @@ def multistep(
     return z
 
 
-SAMPLERS: dict[str, Callable[..., Tensor]] = {"euler": euler, "heun": heun, "multistep": multistep}
+SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
 
 
 def guide(cond: Tensor, uncond: Tensor, scale: float, rescale: float = 0.0) -> Tensor:

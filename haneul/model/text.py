@@ -1,8 +1,8 @@
 """The text encoder: the first layers of multilingual-e5-small, frozen, with 4-bit weights, fully offline.
 
 multilingual-e5-small (Wang et al., arXiv 2402.05672, MIT licence) is a 12-layer BERT of width 384 over an XLM-R
-vocabulary. Haneul ships its embedding rows for the Latin, Korean, Chinese and Japanese scripts and its first six layers:
-further layers did not bring translations or synonyms nearer to each other (docs/log.md).
+vocabulary. Haneul ships its embedding rows for the Latin, Korean, Chinese and Japanese scripts and its first six
+layers: further layers did not bring translations or synonyms nearer to each other (docs/log.md).
 """
 
 from __future__ import annotations
@@ -10,19 +10,25 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from haneul.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 BLOCK = 32  #: weights per quantisation block
+CHUNK = 32  #: texts that are encoded together
 
 
-def unpack_q4(packed: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+def unpack_q4(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Tensor:
     """Blocks of 18 bytes (an fp16 scale, then 16 bytes of nibbles: low ones first, then high ones) to float32."""
     raw = packed.reshape(-1, 18)
     scale = raw[:, :2].copy().view("<f2").astype(np.float32)
@@ -66,7 +72,8 @@ class Layer(nn.Module):
         scores = (q / math.sqrt(D // self.heads)) @ k.mT + bias.to(q.dtype)
         a = (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(B, L, D)
         x = self.norm1(x + self.out(a))
-        return self.norm2(x + self.down(F.gelu(self.up(x))))
+        y: Tensor = self.norm2(x + self.down(F.gelu(self.up(x))))
+        return y
 
 
 class TextEncoder(nn.Module):
@@ -81,7 +88,7 @@ class TextEncoder(nn.Module):
         self.positions = nn.Embedding.from_pretrained(positions)
         self.norm = nn.LayerNorm(width, eps=eps)
         self.layers = nn.ModuleList(Layer(width, heads, hidden, eps) for _ in range(layers))
-        self.tokenizer = None
+        self.tokenizer: Tokenizer | None = None
 
     @property
     def width(self) -> int:
@@ -103,9 +110,7 @@ class TextEncoder(nn.Module):
                 k: unpack_q4(v, shapes[k]) if v.dtype == np.uint8 else torch.from_numpy(v.astype(np.float32))
                 for k, v in data.items()
             }
-            enc = TextEncoder(
-                words, tensors.pop("positions"), cfg["layers"], cfg["heads"], cfg["hidden"], cfg["eps"]
-            )
+            enc = TextEncoder(words, tensors.pop("positions"), cfg["layers"], cfg["heads"], cfg["hidden"], cfg["eps"])
             missing, extra = enc.load_state_dict(tensors, strict=False)
             if extra or set(missing) - {"positions.weight"}:
                 raise ValueError(f"missing {missing}, unexpected {extra}")
@@ -121,8 +126,9 @@ class TextEncoder(nn.Module):
         return [0, *ids[: limit - 2], 2]
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """States [B, L, width] of token ids; true in the mask are the real ones."""
         place = torch.arange(ids_BL.shape[1], device=ids_BL.device)
-        x = self.norm((self.words(ids_BL) + self.positions(place)).to(self.norm.weight.dtype))
+        x: Tensor = self.norm((self.words(ids_BL) + self.positions(place)).to(self.norm.weight.dtype))
         bias = torch.zeros(mask_BL.shape, device=x.device).masked_fill(~mask_BL, -1e4)[:, None, None]
         for layer in self.layers:
             x = layer(x, bias)
@@ -133,11 +139,17 @@ class TextEncoder(nn.Module):
         """States [B, L, 384] and mask [B, L]; L is the longest text's, or `length` (longer ones are cut)."""
         rows = [self.tokenize(t, length or 128) for t in texts]
         L = length or max(len(r) for r in rows)
-        ids = torch.ones(len(rows), L, dtype=torch.long)
-        mask = torch.zeros(len(rows), L, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = True
-        device = self.norm.weight.device
-        ids, mask = ids.to(device), mask.to(device)
-        return self(ids, mask), mask
+        device, dtype = self.norm.weight.device, self.norm.weight.dtype
+        states = torch.zeros(len(rows), L, self.width, dtype=dtype, device=device)
+        mask = torch.zeros(len(rows), L, dtype=torch.bool, device=device)
+        # Texts of like length together, so that little is spent on padding.
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for first in range(0, len(order), CHUNK):
+            chosen = order[first : first + CHUNK]
+            longest = len(rows[chosen[-1]])
+            ids = torch.tensor([rows[i] + [1] * (longest - len(rows[i])) for i in chosen], device=device)
+            here = ids != 1
+            index = torch.tensor(chosen, device=device)
+            states[index, :longest] = self(ids, here)
+            mask[index, :longest] = here
+        return states, mask

@@ -17,13 +17,16 @@ Language = Literal["en", "ko", "ko-hanja", "other"]
 MAX_CHARACTERS: Final = 4000
 
 _HANGUL: Final = re.compile(r"[가-힣ㄱ-ㆎᄀ-ᇿ]")
+_LONE_JAMO: Final = re.compile("([\u3131-\u318e]+)")
 _KANA: Final = re.compile(r"[぀-ヿㇰ-ㇿｦ-ﾟ]")
 #: Characters of Chinese grammar that Korean words in hanja do not end up with side by side.
-_CHINESE_GRAMMAR: Final = re.compile(r"[的了着這那們吗吧呢嗎麼什很]|一[個個只輛隻條]|，|。|、")
+_CHINESE_GRAMMAR: Final = re.compile(
+    r"[的了着這那們吗吧呢嗎麼什很]|(?<![存現所潛健實內散])在|一[個個只輛隻條]|，|。|、"
+)
 _SPACE: Final = re.compile(r"\s+")
 _FOREIGN: Final = frozenset(
-    "le la les des une dans avec sur est et pour que el los las una con por para del der die das und ist ein eine mit auf nicht il di che "
-    "uma com não os um en på och det som een het van".split()
+    "le la les des une dans avec sur est et pour que el los las una con por para del der die das und ist ein eine mit "
+    "auf nicht il di che uma com não os um en på och det som een het van".split()
 )
 _ENGLISH: Final = frozenset("the a an of in on at to and is with by from over into as for its".split())
 
@@ -41,18 +44,25 @@ class Prompt:
     language: Language
 
 
+def _nfkc(text: str) -> str:
+    """NFKC, but Korean letters that stand alone (ㅋㅋ) stay what they are instead of becoming conjoining jamo."""
+    return "".join(
+        part if part and _LONE_JAMO.fullmatch(part) else unicodedata.normalize("NFKC", part)
+        for part in _LONE_JAMO.split(text)
+    )
+
+
 def normalise(text: str) -> str:
     """NFKC with composed hangul; control, zero-width and lone surrogate characters removed; white space collapsed."""
-    composed = unicodedata.normalize("NFKC", text)
     kept = []
-    for character in composed:
+    for character in _nfkc(text):
         category = unicodedata.category(character)
         if character in "\t\n\r\v\f\x85" or category in ("Zs", "Zl", "Zp"):
             kept.append(" ")
-        elif category not in ("Cc", "Cf", "Cs", "Co", "Cn"):
+        elif category not in ("Cc", "Cf", "Cs", "Co"):
             kept.append(character)
     # What was removed may have kept letters apart that compose (a jamo, a zero-width joiner, a jamo).
-    return unicodedata.normalize("NFKC", _SPACE.sub(" ", "".join(kept)).strip())
+    return _SPACE.sub(" ", _nfkc("".join(kept))).strip()
 
 
 def check(text: str) -> Prompt:

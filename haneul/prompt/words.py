@@ -16,7 +16,7 @@ _KOREAN_ENDINGS: Final = tuple(
         reverse=True,
     )
 )
-#: Words that carry no picture of their own.
+#: Words that carry no picture of their own; one that ends in `*` stands for everything that begins with it.
 STOP_WORDS: Final = frozenset(
     "a an the of in on at to with by and or as is are be being been was were it its it's there here this that these those from into onto "
     "over under above below near beside along through throughout across around while for very up down out off so far then each other "
@@ -26,12 +26,14 @@ STOP_WORDS: Final = frozenset(
     "way again go goes going gets get itself themselves self both between among towards toward time times once twice slow slowly quick "
     "quickly fast gently softly bright clear beautiful nice big large small little tiny huge high low long short moving move moves moved still "
     "place picture ground floor water air sky sand step line row upright colorful colourful flat color colour colored coloured art keep keeps "
-    "start starts begin begins other works work s t end top bottom middle center centre background foreground "
+    "start starts begin begins other works work s t end top bottom middle center centre background foreground inside outside painted drawn tree them fallen come comes coming fro chain tumble stay stays land visitor "
+    "view among sun glow tile such"
     "있다 있는 있습니다 있고 있음 하다 한다 하는 합니다 하고 하며 된 되는 모습 장면 영상 동영상 그린 담은 찍은 느낌 스타일 속 속에서 안 안에서 위 위에서 위로 아래 아래로 "
     "밖 밖으로 쪽으로 함께 같이 그리고 지금 까지 지금까지 개 개의 점 번 명 마리 대 한 두 세 네 다섯 여섯 일곱 여덟 아홉 열 하나 하나씩 칸 칸씩 차례로 색 색의 여러 "
     "알록달록한 형형색색의 나란히 줄지어 줄줄이 연달아 가만히 제자리에 천천히 빠르게 아주 매우 큰 작은 중 중이다 중인 가운데 물 물에 바닥 바닥을 바닥에서 땅 땅에 "
     "하늘 하늘에서 공중 상태로 으로 로 를 을 시작하 시작한다 시작하는 시작합니다 시작하고 때 무렵 무렵에 질 녘 밝은 낀 자욱한 덮인 쌓인 깔린 타고 따라 향해 걸어서 "
-    "화면 방향 방향으로 들 것 이 그 저 더 잘 풍경 만들어 줘 만들어줘 보여 보여줘 상태 앞 앞을 등 가는 가다 간다 오는 온다 놓여 좌우로".split()
+    "화면 방향 방향으로 들 것 이 그 저 더 잘 풍경 만들어 줘 만들어줘 보여 보여줘 상태 앞 앞을 등 가는 가다 간다 오는 온다 놓여 좌우로 "
+    "내려* 올라* 올리* 올린* 올립* 그리며 쳐서 치며 흔드* 흔든* 흔들* 든 하늘하늘 수면 일으키* 떠서 위아래로 걷* 걸어* 달려* 움직* 않는* 않고 않습* 해 속을 해서 관람객 양쪽 한쪽 가고 갑니다 빠진* 빠집* 동안 친다 치는 서고 선다 섭니다 오르* 오른* 오릅* 흔듭*".split()
 )
 _ARTICLES: Final = frozenset(("a", "an", "the", "is", "are"))
 
@@ -86,7 +88,20 @@ def is_known(token: str, known: frozenset[str]) -> bool:
     """Whether a word, a stem of it, or (for entries that end in `*`) its beginning is in `known`."""
     if any(s in known or s in STOP_WORDS for s in stems(token)):
         return True
-    return any(token[:n] + "*" in known for n in range(1, len(token) + 1))
+    beginnings = [token[:n] + "*" for n in range(1, len(token) + 1)]
+    return any(b in known or b in STOP_WORDS for b in beginnings)
+
+
+@lru_cache(maxsize=8192)
+def split_compound(token: str, known: frozenset[str]) -> tuple[str, ...]:
+    """A Korean word taken apart where it is none by itself but both halves are: 고무공이 -> 고무, 공이."""
+    if not ("가" <= token[0] <= "힣") or len(token) < 3 or is_known(token, known):
+        return (token,)
+    for cut in range(len(token) - 1, 0, -1):
+        head, tail = token[:cut], token[cut:]
+        if head in known and any(s in known for s in stems(tail)):
+            return head, tail
+    return (token,)
 
 
 def unknown(text: str, known: frozenset[str]) -> list[str]:
@@ -94,4 +109,7 @@ def unknown(text: str, known: frozenset[str]) -> list[str]:
 
     `known` holds lower-case words; one that ends in `*` stands for everything that begins with it.
     """
-    return list(dict.fromkeys(t for t in tokens(text) if not t.isdigit() and not is_known(t, known)))
+    strange = (
+        t for t in tokens(text) if not t.isdigit() and not is_known(t, known) and len(split_compound(t, known)) == 1
+    )
+    return list(dict.fromkeys(strange))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from haneul.world.captions import caption
+from haneul.prompt.language import check
+from haneul.world.captions import Language, caption
 from haneul.world.scene import Facts
 
-LANGUAGES = ("en", "ko", "ko-hanja")
+LANGUAGES: Final[tuple[Language, ...]] = ("en", "ko", "ko-hanja")
 SHARES = (0.55, 0.35, 0.10)
 
 
@@ -18,4 +19,5 @@ def worded(facts: dict[str, Any], mirrored: bool, rng: np.random.Generator) -> s
     seen = Facts.from_json(facts)
     if mirrored:
         seen = seen.mirrored()
-    return caption(seen, rng, language=LANGUAGES[rng.choice(3, p=SHARES)])
+    text = caption(seen, rng, language=LANGUAGES[rng.choice(3, p=SHARES)])
+    return check(text).encoded

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import TrainingError
-from haneul.model.checkpoint import Card, save
+from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import GROUP, PATCH, Codec, groups_of
 from haneul.model.presets import Preset
 
@@ -113,17 +113,64 @@ class Clips:
         return x.flip(-1) if self.rng.random() < 0.5 else x
 
 
+@torch.no_grad()
+def start(preset: Preset, train: list[Path]) -> Codec:
+    """A codec that works from the first step: principal components, latents of unit variance."""
+    codec = Codec(preset.codec)
+    codec.start_linear(*principal_components(train, preset.codec.latent))
+    rescale(codec, train)
+    return codec
+
+
+@torch.no_grad()
+def rescale(codec: Codec, train: list[Path]) -> None:
+    """Measure what the encoder gives on a sample of the clips and normalise it."""
+    rows = []
+    for path in train[:24]:
+        groups = groups_of(to_video(read_shard(path).video_nTHW3[:8]))
+        rows.append(codec.encoder(groups.flatten(0, 1)).movedim(1, -1).flatten(0, 2))
+    z = torch.cat(rows)
+    codec.normalise(z.mean(0), z.std(0))
+
+
 def train_codec(preset: Preset, recipe: CodecRecipe, say: Say = print) -> Codec:
-    """Train from nothing for the budget; writes the checkpoint to `recipe.output` and returns the codec."""
+    """Train for the budget, from the checkpoint at `recipe.output` if there is one; writes it and returns the codec.
+
+    Where the encoder is not learned it stays as it is, and with it every latent that was made already.
+    """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     train, held = split(recipe.data, recipe.held_out_every)
-    codec = Codec(preset.codec)
-    codec.start_linear(*principal_components(train, preset.codec.latent))
+    if recipe.output.exists():
+        codec = Codec(preset.codec)
+        load_into(codec, load(recipe.output, "codec")[0], recipe.output)
+    else:
+        codec = start(preset, train)
+    say(f"start: {measure(codec, held):.2f} dB held out")
+    if recipe.budget > 0:
+        fit(codec, recipe, train, held, say)
+        if preset.codec.learned:
+            rescale(codec, train)
+    db = measure(codec, held, 96)
+    say(f"codec: {db:.2f} dB on held-out clips")
+    card = Card(
+        part="codec",
+        preset=preset.name,
+        config=asdict(preset.codec),
+        recipe={k: str(v) for k, v in asdict(recipe).items() if k not in ("data", "output")},
+        evaluation={"psnr_db": round(db, 2)},
+        trained=time.strftime("%Y-%m-%d"),
+    )
+    save(recipe.output, codec.state_dict(), card)
+    return codec
+
+
+def fit(codec: Codec, recipe: CodecRecipe, train: list[Path], held: list[Path], say: Say) -> None:
+    """The loop: reconstruct, with a little noise on the latents."""
     codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    say(f"linear start: {measure(codec, held):.2f} dB held out")
+    params = list((codec if codec.cfg.learned else codec.decoder).parameters())
     clips = Clips(train, np.random.default_rng(recipe.seed))
-    optimiser = torch.optim.AdamW(codec.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW(params, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     begin, step, told = time.monotonic(), 0, 0.0
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         for group in optimiser.param_groups:
@@ -131,36 +178,19 @@ def train_codec(preset: Preset, recipe: CodecRecipe, say: Say = print) -> Codec:
             group["lr"] = recipe.learning_rate * warm * max(0.02, 1 - elapsed / recipe.budget)
         x = clips.batch(recipe.batch, recipe.window)
         with torch.autocast("cpu", torch.bfloat16):
-            z = codec.encode(x)
-            y = codec.decode(z + recipe.noise * z.std().detach() * torch.randn_like(z))
-        loss = F.l1_loss(y, x) + recipe.edge * edges(y, x) + 2 * F.mse_loss(y, x) + 1e-4 * z.square().mean()
+            with torch.set_grad_enabled(codec.cfg.learned):
+                z = codec.encode(x)
+            y = codec.decode(z + recipe.noise * torch.randn_like(z))
+        loss = F.l1_loss(y, x) + recipe.edge * edges(y, x) + 4 * F.mse_loss(y, x)
+        if codec.cfg.learned:
+            loss = loss + 1e-4 * z.square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()
         step += 1
         if elapsed - told > 60:
             told = elapsed
             rate = step * recipe.batch / elapsed
-            say(f"{elapsed / 60:.0f} min, {rate:.1f} clips/s, loss {loss:.4f}, {measure(codec, held, 16):.2f} dB held out")
-    finish(codec, preset, recipe, train, held, say)
-    return codec
-
-
-@torch.no_grad()
-def finish(codec: Codec, preset: Preset, recipe: CodecRecipe, train: list[Path], held: list[Path], say: Say) -> None:
-    """Scale the latents to unit variance, measure and save."""
-    samples = (codec.encode(to_video(read_shard(p).video_nTHW3[:8])) for p in train[:24])
-    z = torch.cat([s.movedim(1, -1).flatten(0, 3) for s in samples])
-    codec.normalise(z.mean(0), z.std(0))
-    db = measure(codec, held, 96)
-    say(f"codec: {db:.2f} dB on held-out clips")
-    card = Card(
-        part="codec",
-        preset=preset.name,
-        config=asdict(preset.codec),
-        recipe={k: str(v) for k, v in asdict(recipe).items()},
-        evaluation={"psnr_db": round(db, 2)},
-        trained=time.strftime("%Y-%m-%d"),
-    )
-    save(recipe.output, codec.state_dict(), card)
+            db = measure(codec, held, 16)
+            say(f"{elapsed / 60:.0f} min, {rate:.1f} clips/s, loss {loss:.4f}, {db:.2f} dB held out")

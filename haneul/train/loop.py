@@ -56,7 +56,8 @@ def setup(recipe: Recipe) -> Run:
     if not pools:
         raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train latents")
     model = DiT(recipe.preset.dit)
-    run = Run(recipe, pools, TextEncoder.load(recipe.text_encoder), model, copy.deepcopy(model), None)  # type: ignore[arg-type]
+    text = TextEncoder.load(recipe.text_encoder)
+    run = Run(recipe, pools, text, model, copy.deepcopy(model), None)  # type: ignore[arg-type]
     run.ema.requires_grad_(False)
     run.text.to(torch.bfloat16)
     if recipe.device != "cpu":
@@ -119,7 +120,7 @@ def pick(recipe: Recipe, pools: list[Pool], rng: np.random.Generator) -> Batch:
 
 
 def truth_target(batch: Batch) -> Tensor:
-    """[B, F, S, 12]: coverage by the first and by the other subjects, then the first one's colour times its coverage."""
+    """[B, F, S, 12]: coverage by the first and by the other subjects, then the first one's colour times its share."""
     from haneul.world.vocabulary import COLORS
 
     names = list(COLORS)
@@ -163,10 +164,10 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
             truth_at=r.truth_at,
         )
     loss = flow_loss(v, batch.z.to(device), noise.to(device), weight.to(device))
-    log = {"loss": float(loss), "frames": T, "clips": B}
+    log = {"loss": loss.item(), "frames": T, "clips": B}
     if truth is not None and r.truth_weight:
         extra = F.mse_loss(truth.float(), truth_target(batch).to(device))
-        log["truth"] = float(extra)
+        log["truth"] = extra.item()
         loss = loss + r.truth_weight * extra
     return loss, log
 
@@ -189,43 +190,52 @@ def train(recipe: Recipe, say: Say = print) -> Run:
     run = setup(recipe)
     recipe.folder.mkdir(parents=True, exist_ok=True)
     size = sum(p.numel() for p in run.model.parameters()) / 1e6
-    say(f"{size:.1f}M parameters, {sum(p.clips for p in run.pools)} clips, step {run.step}, {run.seconds / 60:.0f} min so far")
+    clips = sum(p.clips for p in run.pools)
+    say(f"{size:.1f}M parameters, {clips} clips, step {run.step}, {run.seconds / 60:.0f} min so far")
     begin, first = time.monotonic(), run.step
     saved = sheeted = begin
     recent: dict[int, list[float]] = {n: [] for n in recipe.lengths}
-    log = (recipe.folder / "log.jsonl").open("a")
-    while (now := time.monotonic()) - begin < recipe.budget:
-        if recipe.cooldown and run.step - first >= recipe.cooldown:
-            break
-        loss, facts = loss_of(run, run.step)
-        run.optimisers.set_rate(rate(recipe, run.step, first))
-        run.optimisers.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip, foreach=True)
-        run.optimisers.step()
-        update_ema(run)
-        run.step += 1
-        run.seconds += time.monotonic() - now
-        run.clips += int(facts["clips"])
-        recent[int(facts["frames"])].append(facts["loss"])
-        log.write(json.dumps({"step": run.step, "s": round(run.seconds, 1), **{k: round(v, 5) for k, v in facts.items()}}) + "\n")
-        if run.step % recipe.log_every == 0:
-            say(progress_line(run, recent, facts, time.monotonic() - now))
-            log.flush()
-        if time.monotonic() - saved > recipe.save_every:
-            save(run)
-            saved = time.monotonic()
-        if time.monotonic() - sheeted > recipe.sheet_every:
-            from haneul.train.sheet import write_sheet
+    with (recipe.folder / "log.jsonl").open("a") as log:
+        while (now := time.monotonic()) - begin < recipe.budget:
+            if recipe.cooldown and run.step - first >= recipe.cooldown:
+                break
+            loss, facts = loss_of(run, run.step)
+            run.optimisers.set_rate(rate(recipe, run.step, first))
+            run.optimisers.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip, foreach=True)
+            run.optimisers.step()
+            update_ema(run)
+            run.step += 1
+            run.seconds += time.monotonic() - now
+            run.clips += int(facts["clips"])
+            recent[int(facts["frames"])].append(facts["loss"])
+            log.write(log_line(run, facts))
+            if run.step % recipe.log_every == 0:
+                say(progress_line(run, recent, facts, time.monotonic() - now))
+                log.flush()
+            if time.monotonic() - saved > recipe.save_every:
+                save(run)
+                saved = time.monotonic()
+            if time.monotonic() - sheeted > recipe.sheet_every:
+                from haneul.train.sheet import write_sheet
 
-            write_sheet(run)
-            sheeted = time.monotonic()
+                write_sheet(run)
+                sheeted = time.monotonic()
     save(run)
     return run
+
+
+def log_line(run: Run, facts: dict[str, float]) -> str:
+    """One line of log.jsonl."""
+    return (
+        json.dumps({"step": run.step, "s": round(run.seconds, 1), **{k: round(v, 5) for k, v in facts.items()}}) + "\n"
+    )
 
 
 def progress_line(run: Run, recent: dict[int, list[float]], facts: dict[str, Any], took: float) -> str:
     """One line: step, minutes, clips, running loss for each length, speed."""
     means = " ".join(f"{n}f {np.mean(v[-50:]):.4f}" for n, v in recent.items() if v)
     speed = facts["clips"] / max(took, 1e-9)
-    return f"step {run.step} {run.seconds / 60:.1f} min {run.clips} clips | loss {means} | {took:.2f} s a step, {speed:.0f} clips/s"
+    so_far = f"step {run.step} {run.seconds / 60:.1f} min {run.clips} clips"
+    return f"{so_far} | loss {means} | {took:.2f} s a step, {speed:.0f} clips/s"

@@ -54,8 +54,8 @@ def build(model: nn.Module, recipe: Recipe) -> Optimisers:
     if recipe.optimiser == "adamw":
         return Optimisers([torch.optim.AdamW(model.parameters(), **adam)])  # type: ignore[arg-type]
     matrices, rest = split(model)
-    # Keller Jordan et al. 2024; the update is scaled to AdamW's root mean square (Liu et al., arXiv 2502.16982, eq. 4), so that
-    # both optimisers take the same learning rate.
+    # Keller Jordan et al. 2024; the update is scaled to AdamW's root mean square (Liu et al., arXiv 2502.16982, eq. 4),
+    # so that both optimisers take the same learning rate.
     muon = torch.optim.Muon(
         matrices,
         lr=recipe.learning_rate,

@@ -1,4 +1,4 @@
-"""`haneul train nano`: world -> codec -> latents -> upscaler -> transformer -> weights, each stage resumable by itself."""
+"""`haneul train nano`: world -> codec -> latents -> upscaler -> transformer -> weights, each stage resumable."""
 
 from __future__ import annotations
 
@@ -76,9 +76,7 @@ def world(folders: Folders, plan: Plan, say: Say, workers: int | None = None) ->
 
 
 def codec(folders: Folders, preset: Preset, budget: float, say: Say) -> None:
-    """Train the codec unless there is one."""
-    if folders.codec.exists():
-        return
+    """Train the codec, or go on with the one that is there."""
     folders.export.mkdir(parents=True, exist_ok=True)
     train_codec(preset, CodecRecipe(data=folders.data, output=folders.codec, budget=budget), say)
 
@@ -108,7 +106,8 @@ def upscaler(folders: Folders, preset: Preset, budget: float, pairs: int, say: S
 def commit() -> str:
     """The commit of the working tree, or nothing outside of one."""
     try:
-        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        command = ["git", "rev-parse", "--short", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

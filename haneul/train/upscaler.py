@@ -43,9 +43,9 @@ class UpscalerRecipe:
 
 
 def render_pair(seed: int, size: tuple[int, int], scale: int, richness: float) -> dict[str, NDArray[np.uint8]]:
-    """Small frames [9, H, W, 3], and large crops [3, 8*CROP, 8*CROP, 3] at, half a frame after and a frame after the moment."""
+    """Small frames [9, H, W, 3]; large crops [2, 8*CROP, 8*CROP, 3] at the moment and half a small frame after it."""
     from haneul.world.physics import simulate
-    from haneul.world.render import render_frame
+    from haneul.world.render import Frame, render_frame
     from haneul.world.sample import sample_spec
 
     rng = np.random.default_rng([seed, 77])
@@ -53,14 +53,14 @@ def render_pair(seed: int, size: tuple[int, int], scale: int, richness: float) -
     truth = simulate(spec)
     first = int(rng.integers(0, len(truth.cameras) - 2 * FRAMES))
 
-    def draw(i: int, width: int, height: int, quality: str, crop: tuple[int, int, int, int] | None = None):  # type: ignore[no-untyped-def]
+    def draw(i: int, width: int, height: int, crop: tuple[int, int, int, int] | None = None) -> Frame:
         return render_frame(
             truth.geoms_TNG[i], truth.environment, truth.cameras[i], style=spec.style, time=i / FPS,
-            width=width, height=height, quality=quality, crop=crop,
+            width=width, height=height, quality="fast", crop=crop,
         )  # fmt: skip
 
     w, h = size
-    small = [draw(first + 2 * k, w, h, "fast") for k in range(FRAMES)]
+    small = [draw(first + 2 * k, w, h) for k in range(FRAMES)]
     ids = small[AT].ids
     ys, xs = np.nonzero(ids)
     if len(ys) and rng.random() < 0.75:  # where something happens
@@ -71,7 +71,7 @@ def render_pair(seed: int, size: tuple[int, int], scale: int, richness: float) -
     x0 = int(np.clip(cx - CROP // 2, 0, w - CROP))
     y0 = int(np.clip(cy - CROP // 2, 0, h - CROP))
     crop = (x0 * scale, y0 * scale, CROP * scale, CROP * scale)
-    large = [draw(first + 2 * AT + d, w * scale, h * scale, "fast", crop).rgb for d in (0, 1)]
+    large = [draw(first + 2 * AT + d, w * scale, h * scale, crop).rgb for d in (0, 1)]
     return {
         "small": np.stack([s.rgb for s in small]),
         "large": np.stack(large),
@@ -86,7 +86,8 @@ def _job(job: tuple[int, int, tuple[int, int], int, float, Path]) -> int:
         made = [render_pair(10_000_000 + first + i, size, scale, richness) for i in range(count)]
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as f:
-            np.savez(f, **{k: np.stack([m[k] for m in made]) for k in made[0]})
+            small, large, at = (np.stack([m[k] for m in made]) for k in ("small", "large", "at"))
+            np.savez(f, small=small, large=large, at=at)
         temporary.replace(path)
     return count
 
@@ -141,15 +142,18 @@ def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
     """Train for the budget on the pairs that are there; writes the checkpoint."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    tensors, card = load(recipe.codec, "codec")
+    tensors, _ = load(recipe.codec, "codec")
     codec = Codec(preset.codec)
     load_into(codec, tensors, recipe.codec)
-    data = load_pairs(recipe, codec.to(memory_format=torch.channels_last), say)  # type: ignore[call-overload]
+    codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data = load_pairs(recipe, codec, say)
     cfg = UpscalerConfig(scale=preset.upscale)
-    net = Upscaler(cfg).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = Upscaler(cfg)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     n = len(data[0])
     held = torch.arange(n - n // 16, n)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    params = list(net.parameters())
+    optimiser = torch.optim.AdamW(params, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     begin, step, told = time.monotonic(), 0, 0.0
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         for group in optimiser.param_groups:
@@ -163,15 +167,16 @@ def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
         loss = F.l1_loss(out, y) + edges(out, y)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()
         step += 1
         if elapsed - told > 60:
             told = elapsed
-            say(f"{elapsed / 60:.0f} min, {step * recipe.batch / elapsed:.0f} crops/s, loss {loss:.4f}, {report(net, data, held)}")
+            rate, scores = step * recipe.batch / elapsed, report(net, data, held)
+            say(f"{elapsed / 60:.0f} min, {rate:.0f} crops/s, loss {loss:.4f}, {scores}")
     scores = report(net, data, held)
     say(f"upscaler: {scores}")
-    recipe_text = {k: str(v) for k, v in asdict(recipe).items()}
+    recipe_text = {k: str(v) for k, v in asdict(recipe).items() if k not in ("data", "codec", "output")}
     card = Card(
         part="upscaler", preset=preset.name, config=asdict(cfg), recipe=recipe_text, evaluation={"held_out": scores},
         trained=time.strftime("%Y-%m-%d"),

@@ -8,6 +8,7 @@ certificate: nobody can make another that passes as this installation. The autho
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
@@ -96,7 +98,7 @@ def check_certificate(signer: Signer) -> None:
     """Refuses a key and certificate that could not sign, in plain words.
 
     Raises:
-        CredentialError: expired, not yet valid, wrong purpose, wrong key, or self-signed.
+        CredentialError: expired, not yet valid, wrong purpose, wrong key, self-signed, or a broken chain.
     """
     leaf, now = signer.chain[0], datetime.now(UTC)
     name = signer.name
@@ -114,6 +116,14 @@ def check_certificate(signer: Signer) -> None:
         )
     if leaf.subject == leaf.issuer:
         raise CredentialError(f"the certificate {name!r} is self-signed; C2PA needs one that an authority issued")
+    for certificate, issuer in itertools.pairwise(signer.chain):  # the library does not look at this
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise CredentialError(
+                f"in the certificate chain, {certificate.subject.rfc4514_string()!r} was not issued by the next, "
+                f"{issuer.subject.rfc4514_string()!r}; order it from the signing certificate to the root"
+            ) from error
     try:
         purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except (x509.ExtensionNotFound, ValueError):

@@ -38,9 +38,11 @@ from haneul.trust.certificates import (
 from haneul.trust.verdict import GENERATION, TRAINING, Problem, Verdict, verdict_from
 from haneul.video.io import atomic_output
 
-__all__ = ["ManifestInfo", "Problem", "Signer", "Verdict", "check_signer", "load_signer", "sign", "verify"]
+__all__ = ["ManifestInfo", "Problem", "Signer", "Verdict", "check_signer", "sign", "sign_in_place", "verify"]
 
-_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+#: How pixels can come about, in the words of IPTC: by a trained model, or by an algorithm such as a simulation.
+SOURCE_TYPES = ("trainedAlgorithmicMedia", "algorithmicMedia")
+_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _USES = ("cawg.ai_generative_training", "cawg.ai_inference", "cawg.ai_training", "cawg.data_mining")
 #: Bytes that stand in every manifest, to tell a damaged one from none.
 _TRACE = b"c2pa.signature"
@@ -53,15 +55,18 @@ class ManifestInfo:
     title: str
     model: str  #: model id
     weights_sha256: str
-    ledger_root: str  #: Merkle root of the training data's ledger
-    mode: str  #: DESIGN.md's table of modes, e.g. "text to video"
+    data_ledger_root: str  #: Merkle root of the training data's ledger
+    mode: str  #: DESIGN.md's table of modes, e.g. "text-to-video"
     seed: int
     ingredients: tuple[Path, ...] = ()  #: given images and videos, in order
     prompt: str | None = None  #: only if the user asks that it be told
     do_not_train: bool = True
     watermark: str = "none"
+    source_type: str = "trainedAlgorithmicMedia"  #: one of SOURCE_TYPES
 
     def __post_init__(self) -> None:
+        if self.source_type not in SOURCE_TYPES:
+            raise InputError(f"the source type is {self.source_type!r}; known are {', '.join(SOURCE_TYPES)}")
         if not -(2**63) <= self.seed < 2**63:
             raise InputError(f"the seed is {self.seed}; a whole number of 64 bits is needed")
 
@@ -75,7 +80,7 @@ class ManifestInfo:
             "haneul": __version__,
             "model": self.model,
             "weights_sha256": self.weights_sha256,
-            "data_ledger_root": self.ledger_root,
+            "data_ledger_root": self.data_ledger_root,
             "mode": self.mode,
             "seed": self.seed,
             "watermark": self.watermark,
@@ -89,7 +94,7 @@ class ManifestInfo:
             "claim_generator_info": [_agent()],
             "title": self.title,
             "assertions": [
-                _created(len(given)),
+                _created(len(given), self.source_type),
                 {"label": TRAINING, "data": {"entries": {name: {"use": use} for name in _USES}}},
                 {"label": GENERATION, "data": generation},
             ],
@@ -99,31 +104,23 @@ class ManifestInfo:
 # ------------------------------------------------------------------------------------------------------- signing
 
 
-def load_signer(settings: Settings | None = None) -> Signer:
-    """The signer in force, ready to use and checked. Call it before any compute is spent.
-
-    Raises:
-        CredentialError: the configured chain and key cannot sign now, or the local signer cannot be stored.
-    """
-    signer = find_signer(settings or load_settings())
-    check_signer(signer)
-    return signer
-
-
-def check_signer(signer: Signer) -> None:
-    """Refuses a signer that could not sign, at once and not after the work.
+def check_signer(settings: Settings | None = None) -> Signer:
+    """The signer in force, made on first use, and known to work. Call it before any compute is spent.
 
     Besides the plain checks a tiny picture is signed in memory: what the library would refuse at the end, it refuses
     now (a few milliseconds).
 
     Raises:
-        CredentialError: expired, not yet valid, wrong purpose, wrong key, self-signed, or refused by the library.
+        CredentialError: the signer is expired, not yet valid, self-signed, for another purpose, with another's key, or
+            refused by the library; its files cannot be read; or the local signer cannot be stored.
     """
+    signer = find_signer(settings or load_settings())
     check_certificate(signer)
     picture, signed = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (8, 8)).save(picture, "PNG")
     picture.seek(0)
     _sign_stream(picture, signed, {"title": "trial", "assertions": [_created()]}, signer, media_type="image/png")
+    return signer
 
 
 def sign(
@@ -134,7 +131,7 @@ def sign(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Writes a signed copy of `source` to `target`, complete or not at all. The two may be the same file.
+    """Writes a signed copy of `source` to `target`, complete or not at all.
 
     Raises:
         InputError: the source or an ingredient cannot be read.
@@ -160,6 +157,11 @@ def sign(
         raise InputError(f"there is no file {error.filename}") from error
     except IsADirectoryError as error:
         raise InputError(f"{error.filename} is a folder, not a file") from error
+
+
+def sign_in_place(path: str | os.PathLike[str], info: ManifestInfo, signer: Signer) -> None:
+    """Replaces a file by its signed copy. Raises as `sign`; the file is then as it was."""
+    sign(path, path, info, signer, overwrite=True)
 
 
 class _Target(io.FileIO):
@@ -210,13 +212,13 @@ def _agent() -> dict[str, str]:
     return {"name": "Haneul", "version": __version__}
 
 
-def _created(ingredients: int = 0) -> dict[str, Any]:
-    """The actions assertion: made by a trained model just now, out of so many ingredients."""
+def _created(ingredients: int = 0, source_type: str = SOURCE_TYPES[0]) -> dict[str, Any]:
+    """The actions assertion: made just now, in this way, out of so many ingredients."""
     action: dict[str, Any] = {
         "action": "c2pa.created",
         "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "softwareAgent": _agent(),
-        "digitalSourceType": _SOURCE_TYPE,
+        "digitalSourceType": _SOURCE_TYPE + source_type,
     }
     if ingredients:
         action["parameters"] = {"ingredientIds": [_label(index) for index in range(ingredients)]}

@@ -76,7 +76,7 @@ class Verdict:
     generator: str | None = None
     model: str | None = None
     weights_sha256: str | None = None
-    ledger_root: str | None = None
+    data_ledger_root: str | None = None
     mode: str | None = None
     seed: int | None = None
     prompt: str | None = None
@@ -113,7 +113,7 @@ class Verdict:
             "with": self.generator,
             "model": self.model,
             "weights": self.weights_sha256,
-            "training data": self.ledger_root,
+            "training data": self.data_ledger_root,
             "mode": self.mode,
             "seed": self.seed,
             "prompt": self.prompt,
@@ -163,7 +163,7 @@ def verdict_from(path: Path, report: Mapping[str, Any], ours: frozenset[int]) ->
         generator=_generator(manifest),
         model=_text(generation.get("model")),
         weights_sha256=_text(generation.get("weights_sha256")),
-        ledger_root=_text(generation.get("data_ledger_root")),
+        data_ledger_root=_text(generation.get("data_ledger_root")),
         mode=_text(generation.get("mode")),
         seed=generation["seed"] if isinstance(generation.get("seed"), int) else None,
         prompt=_text(generation.get("prompt")),

@@ -18,7 +18,7 @@ class Watermark(Protocol):
 
     name: str  #: recorded in the manifest; "none" if frames carry no mark
 
-    def embed(self, frames: Iterable[NDArray[np.uint8]], payload: bytes) -> Iterator[NDArray[np.uint8]]:
+    def embed(self, frames: Iterable[NDArray[np.uint8]], payload: bytes = b"") -> Iterator[NDArray[np.uint8]]:
         """Frames uint8 [H, W, 3] in, marked frames of the same shape out, one at a time."""
         ...
 
@@ -28,5 +28,5 @@ class NoWatermark:
 
     name = "none"
 
-    def embed(self, frames: Iterable[NDArray[np.uint8]], payload: bytes) -> Iterator[NDArray[np.uint8]]:
+    def embed(self, frames: Iterable[NDArray[np.uint8]], payload: bytes = b"") -> Iterator[NDArray[np.uint8]]:
         yield from frames

@@ -1,9 +1,9 @@
 """The upscaler: the model's small frames become frames eight times as wide and high, twice as many a second.
 
 A convolutional network that works at the small size and unshuffles its channels into pixels (Shi et al., arXiv
-1609.05158), in two steps of x4 and x2 with two convolutions between them against block edges. It looks at the frame before, the
-frame itself and the frame after, and draws the frame itself and the moment half way to the next. It was trained on renders
-of our world at both sizes, with the codec's errors in its input, so that it also repairs them.
+1609.05158), in two steps of x4 and x2 with two convolutions between them against block edges. It looks at the frame
+before, the frame itself and the frame after, and draws the frame itself and the moment half way to the next. It was
+trained on renders of our world at both sizes, with the codec's errors in its input, so that it also repairs them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Residual(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.silu(self.conv1(x)))
+        y: Tensor = x + self.conv2(F.silu(self.conv1(x)))
+        return y
 
 
 class Upscaler(nn.Module):
@@ -53,7 +54,7 @@ class Upscaler(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, triple_B9hw: Tensor) -> Tensor:
-        """Frames before, at and after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it and half a frame later."""
+        """Frames before, at and after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it, half a frame on."""
         B, _, h, w = triple_B9hw.shape
         s = self.cfg.scale
         x = self.rise(self.body(self.inp(triple_B9hw)))
@@ -62,11 +63,12 @@ class Upscaler(nn.Module):
         here, after = triple_B9hw[:, 3:6].float(), triple_B9hw[:, 6:9].float()
         smooth = torch.stack([here, (here + after) / 2], 1).flatten(0, 1)
         base = F.interpolate(smooth, scale_factor=s, mode="bilinear", align_corners=False)
-        return (x + base).unflatten(0, (B, 2))
+        y: Tensor = (x + base).unflatten(0, (B, 2))
+        return y
 
     @torch.no_grad()
     def stream(self, video_TCHW: Tensor, *, double: bool = True, chunk: int = 4) -> Iterator[Tensor]:
-        """Frames [T, 3, h, w] in [-1, 1] -> uint8 frames [8h, 8w, 3], 2T-1 of them (T if not `double`), few at a time in memory."""
+        """Frames [T, 3, h, w] in [-1, 1] -> uint8 frames [8h, 8w, 3], 2T-1 (T if not `double`), few at a time."""
         T = len(video_TCHW)
         for start in range(0, T, chunk):
             index = torch.arange(start, min(start + chunk, T))

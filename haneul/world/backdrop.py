@@ -22,6 +22,7 @@ from haneul.world.scalar import (
     P_TIME,
     P_TOP,
     Array,
+    cell,
     checker,
     clamp01,
     fade,
@@ -48,7 +49,7 @@ GALLERY, STREET, DESERT, SEA, SNOW, FOREST, PLAZA, SPACE, COURTYARD, CITY = rang
 def _star_cell(u: float, v: float, cells: float, pixel: float, seed: int) -> float:
     """One star at most per cell; a star smaller than a pixel is drawn pixel-sized and dimmer."""
     x, y = u * cells, v * cells
-    ix, iy = int(math.floor(x)), int(math.floor(y))
+    ix, iy = cell(x), cell(y)
     h = hash2(ix + seed, iy + 3 * seed)
     if h < 0.72:
         return 0.0
@@ -71,7 +72,9 @@ def _stars(d: RGB, pixel: float, seed: float) -> float:
     elif ay >= az:
         u, v, face = d[0] / ay, d[2] / ay, 3
     s = 100 * face + int(50.0 * seed)
-    return _star_cell(u, v, 9.0, pixel, s) + 0.6 * _star_cell(u + 0.37, v + 0.21, 23.0, pixel, s + 7) * fade(60.0 * pixel)
+    return _star_cell(u, v, 9.0, pixel, s) + 0.6 * _star_cell(u + 0.37, v + 0.21, 23.0, pixel, s + 7) * fade(
+        60.0 * pixel
+    )
 
 
 @scalar
@@ -80,7 +83,7 @@ def _towers(a: float, z: float, P: Array, near: int) -> tuple[float, float]:
     pixel, city = P[P_PIXEL], int(P[P_SETTING]) == CITY
     width = 0.115 if near == 1 else 0.071
     x = a / width + 13.0 * P[P_SEED] + 5.0 * near
-    k = int(math.floor(x))
+    k = cell(x)
     tall = (0.34 if city else 0.20) * (0.8 if near == 1 else 1.0)
     height = tall * (0.25 + 0.75 * hash2(k, 3 + near) * hash2(k, 9 + near)) + 0.02
     other = math.floor(x + 0.5)  # nearest wall between two towers: blends over a pixel
@@ -90,9 +93,7 @@ def _towers(a: float, z: float, P: Array, near: int) -> tuple[float, float]:
     cover = w * (1.0 - smooth(height - 0.6 * pixel, height + 0.6 * pixel, z))
     cover += (1.0 - w) * (1.0 - smooth(height2 - 0.6 * pixel, height2 + 0.6 * pixel, z))
     u, v = x * 5.0, z * 62.0
-    lit = 0.30 + ((1.0 if hash2(int(math.floor(u)) + 17 * near, int(math.floor(v))) > 0.70 else 0.0) - 0.30) * fade(
-        62.0 * pixel
-    )
+    lit = 0.30 + ((1.0 if hash2(cell(u) + 17 * near, cell(v)) > 0.70 else 0.0) - 0.30) * fade(62.0 * pixel)
     return cover, lit * pulse(u, 5.0 * pixel / width, 0.6) * pulse(v, 62.0 * pixel, 0.55)
 
 
@@ -131,11 +132,11 @@ def _hills(c: RGB, d: RGB, P: Array) -> RGB:
         if setting == SNOW:
             ink = (0.66, 0.76, 0.90)
         elif setting == PLAZA:  # low roofs
-            k = int(math.floor(a * 9.0 + shift))
+            k = cell(a * 9.0 + shift)
             height = 0.030 + 0.030 * hash2(k, near) if near == 1 else 0.028
             ink = (0.52, 0.28, 0.18) if near == 1 else (0.30, 0.42, 0.26)
         elif setting == COURTYARD:
-            k = int(math.floor(a * 5.0 + shift))
+            k = cell(a * 5.0 + shift)
             height = 0.07 + 0.06 * hash2(k, near) if near == 1 else 0.05
             ink = (0.36, 0.15, 0.09)
         elif setting == FOREST:
@@ -202,7 +203,7 @@ def sky(d: RGB, P: Array) -> RGB:
         c = (c[0] + star, c[1] + star, c[2] + star)
     if foggy < 0.7 and d[2] > 0.03 and P[P_DETAIL] > 0.05 and setting != CITY and setting != STREET:
         c = _clouds(c, d, sun, P)
-    if setting == STREET or setting == CITY:
+    if setting in (STREET, CITY):
         if d[2] < 0.38:
             c = _skyline(c, d, P)
     elif setting != SEA and d[2] < 0.26:
@@ -216,7 +217,7 @@ def _clouds(c: RGB, d: RGB, sun: RGB, P: Array) -> RGB:
     drift = 0.03 * P[P_TIME] + 40.0 * P[P_SEED]
     cloud = smooth(0.02, 0.60, fbm2(d[0] * inv + drift, 1.4 * d[1] * inv, P[P_PIXEL] * inv * inv))
     cloud *= 0.65 * P[P_DETAIL] * smooth(0.03, 0.22, d[2])
-    glow = 0.55 + 0.35 * P[P_NIGHT] * -1.0
+    glow = 0.55 - 0.35 * P[P_NIGHT]
     bright = (0.30 * c[0] + glow * sun[0], 0.30 * c[1] + glow * sun[1], 0.34 * c[2] + glow * sun[2])
     return mix3(c, bright, cloud)
 
@@ -229,7 +230,7 @@ def _planks(x: float, y: float, fx: float, fy: float, detail: float) -> RGB:
     v = 3.2 * y
     row = math.floor(v)
     u = 0.55 * x + 0.37 * row
-    tone = (hash2(int(row), int(math.floor(u))) - 0.5) * fade(3.2 * fy)
+    tone = (hash2(int(row), cell(u)) - 0.5) * fade(3.2 * fy)
     grain = fbm2(2.0 * x + 5.0 * row, 38.0 * y, max(2.0 * fx, 38.0 * fy))
     k = 1.0 + (0.10 + 0.50 * detail) * tone + 0.22 * detail * grain
     gap = max(pulse(v + 0.02, 3.2 * fy, 0.04), pulse(u + 0.005, 0.55 * fx, 0.010))
@@ -241,7 +242,7 @@ def _planks(x: float, y: float, fx: float, fy: float, detail: float) -> RGB:
 def _tiles(x: float, y: float, fx: float, fy: float, detail: float) -> RGB:
     c = checker(x, y, fx, fy) * (0.55 + 0.45 * detail)
     base = mix3((0.40, 0.42, 0.46), (0.66, 0.61, 0.52), 0.5 + 0.5 * c)
-    tone = 1.0 + 0.14 * detail * (hash2(int(math.floor(x)), int(math.floor(y))) - 0.5) * fade(max(fx, fy))
+    tone = 1.0 + 0.14 * detail * (hash2(cell(x), cell(y)) - 0.5) * fade(max(fx, fy))
     tone *= 1.0 + 0.10 * detail * fbm2(3.0 * x, 3.0 * y, 3.0 * max(fx, fy))
     gap = max(pulse(x + 0.012, fx, 0.024), pulse(y + 0.012, fy, 0.024))
     return scale3(base, tone * (1.0 - 0.6 * detail * gap))
@@ -253,7 +254,7 @@ def _flagstones(x: float, y: float, fx: float, fy: float, detail: float) -> RGB:
     row = math.floor(v)
     u = 1.15 * x + 0.5 * (row - 2.0 * math.floor(0.5 * row))
     keep = fade(1.8 * max(fx, fy))
-    tone = (hash2(int(math.floor(u)), int(row)) - 0.5) * keep
+    tone = (hash2(cell(u), int(row)) - 0.5) * keep
     rough = fbm2(5.0 * x, 5.0 * y, 5.0 * max(fx, fy))
     k = 1.0 + (0.15 + 0.45 * detail) * tone + 0.22 * detail * rough
     gap = max(pulse(v + 0.03, 1.8 * fy, 0.06), pulse(u + 0.02, 1.15 * fx, 0.04))
@@ -261,9 +262,7 @@ def _flagstones(x: float, y: float, fx: float, fy: float, detail: float) -> RGB:
 
 
 @scalar
-def _street(
-    x: float, y: float, fx: float, fy: float, P: Array
-) -> tuple[RGB, RGB, float, float]:
+def _street(x: float, y: float, fx: float, fy: float, P: Array) -> tuple[RGB, RGB, float, float]:
     """Wet asphalt: albedo, bump, reflection, emission."""
     detail, city, wide = P[P_DETAIL], int(P[P_SETTING]) == CITY, max(fx, fy)
     grit = 1.0 + 0.5 * detail * noise2(28.0 * x, 28.0 * y) * fade(28.0 * wide)
@@ -313,9 +312,7 @@ def _waves(x: float, y: float, wide: float, P: Array) -> RGB:
 
 
 @scalar
-def ground(
-    x: float, y: float, d: RGB, t: float, P: Array
-) -> tuple[RGB, RGB, float, float, float, float]:
+def ground(x: float, y: float, d: RGB, t: float, P: Array) -> tuple[RGB, RGB, float, float, float, float]:
     """Material of the floor where a ray of direction d meets it after t metres.
 
     Returns what surfaces.material returns: albedo, bump, reflection, emission, highlight, gloss.
@@ -330,7 +327,7 @@ def ground(
     none = (0.0, 0.0, 0.0)
     if setting == GALLERY:
         return _planks(x, y, fx, fy, detail), none, 0.09, 0.0, 0.15, 0.6
-    if setting == STREET or setting == CITY:
+    if setting in (STREET, CITY):
         color, bump, reflect, glow = _street(x, y, fx, fy, P)
         return color, bump, reflect, glow, 0.25, 0.5
     if setting == DESERT:

@@ -3,143 +3,27 @@
 from __future__ import annotations
 
 from haneul.world import lexicon as lex
+from haneul.world.nouns_en import actor_of, boxes_of, noun_of, pair_of, spell_number, works_of
 from haneul.world.phrases_en import (
-    ACT_FORMS, CAMERA_FORMS, NUMBERS, ONE_WORD, PHRASE_FORMS, PLACES, PLURALS, SETTING_WORD, SHOTS, STILL_SCENERY,
-    STILL_STYLE_OF, STYLE_IN, STYLE_OF, TIME_PHRASES, TIMES_OFTEN, Forms,
+    ACT_FORMS,
+    BOTH_ROLL_FORMS,
+    CAMERA_FORMS,
+    ONE_WORD,
+    PHRASE_FORMS,
+    PLACES,
+    REST_FORMS,
+    SETTING_WORD,
+    SHOTS,
+    STILL_SCENERY,
+    STILL_STYLE_OF,
+    STYLE_IN,
+    STYLE_OF,
+    TIME_PHRASES,
+    TIMES_OFTEN,
+    Forms,
 )  # fmt: skip
-from haneul.world.scene import Facts, Subject
+from haneul.world.scene import Facts
 from haneul.world.wording import SUBJECTLESS, Caption, Dice, Length, Plan, make_plan, say_event
-
-
-def _a(noun: str) -> str:
-    return ("an " if noun[0] in "aeioAEIO" or noun.startswith(("umbrella", "8-bit")) else "a ") + noun
-
-
-def _plural(noun: str) -> str:
-    return PLURALS.get(noun) or noun + "s"
-
-
-def _number(dice: Dice, n: int) -> str:
-    return NUMBERS[n] if n < len(NUMBERS) and dice.chance(0.6) else str(n)
-
-
-def _adjectives(plan: Plan, dice: Dice, subject: Subject, main: bool) -> str:
-    """'red rubber ' with a trailing space, or ''."""
-    words = ""
-    color = plan.color_of(subject)
-    if color is not None:
-        words = dice.word(lex.COLORS[color].en, 0.88) + " "
-        if main:
-            plan.said.add("color")
-    if plan.material and subject.material is not None:
-        words += dice.word(lex.MATERIALS[subject.material].en, 0.8) + " "
-        if main:
-            plan.said.add("material")
-    return words
-
-
-def _noun(plan: Plan, dice: Dice, subject: Subject, *, main: bool = True, article: bool = True) -> str:
-    """A noun phrase for one subject: 'a red rubber ball', 'a red ball made of rubber', 'red ball'."""
-    name = dice.word(lex.KINDS[subject.kind].en, 0.8)
-    if main:
-        plan.said.add("kind")
-    if plan.material and subject.material in ("rubber", "plastic", "wood", "metal", "marble") and dice.chance(0.06):
-        plan.material = False
-        noun = _adjectives(plan, dice, subject, main) + name + " made of " + subject.material
-        plan.material = True
-        if main:
-            plan.said.add("material")
-    else:
-        noun = _adjectives(plan, dice, subject, main) + name
-    return _a(noun) if article else noun
-
-
-def _boxes(plan: Plan, dice: Dice) -> str:
-    """The tower's stack: 'a stack of 4 blue wooden boxes'."""
-    stack = plan.facts.subjects[1]
-    adjectives = _adjectives(plan, dice, stack, False)
-    number = _number(dice, plan.facts.count) + " " if plan.count and plan.facts.count else ""
-    boxes = dice.word(("boxes", "cubes", "crates"), 0.8)
-    if plan.still:
-        return f"{number or 'some '}{adjectives}{boxes}"
-    return f"a {dice.word(('stack', 'tower'), 0.7)} of {number}{adjectives}{boxes}"
-
-
-def _heap(plan: Plan, dice: Dice) -> str:
-    """The objects of a pile: by their common colour and kind where they have one."""
-    subjects, count = plan.facts.subjects, plan.facts.count
-    number = _number(dice, count) if plan.count and count else dice.pick(("several", "some"))
-    kinds, colors = {s.kind for s in subjects}, {s.color for s in subjects}
-    one_color = plan.color_of(subjects[0]) if len(colors) == 1 and subjects else None
-    words = [number]
-    if one_color is not None:
-        words.append(dice.word(lex.COLORS[one_color].en, 0.88))
-        plan.said.add("color")
-    elif plan.color and len(colors) > 2 and plan.facts.style not in ("pencil sketch", "film noir"):
-        words.append(dice.pick(("colorful", "colourful")))
-    if len(kinds) == 1 and dice.chance(0.8):
-        words.append(_plural(dice.word(lex.KINDS[subjects[0].kind].en, 0.8)))
-        plan.said.add("kind")
-    else:
-        words.append("objects")
-    return " ".join(words)
-
-
-def _row(plan: Plan, dice: Dice) -> tuple[str, bool]:
-    """Dominoes, and whether they take a plural verb."""
-    facts = plan.facts
-    plan.said.add("kind")
-    colors = [c for c in dict.fromkeys(plan.color_of(s) for s in facts.subjects) if c is not None]
-    words = " and ".join(dice.word(lex.COLORS[c].en, 0.9) for c in colors)
-    if colors:
-        plan.said.add("color")
-    number = _number(dice, facts.count) if plan.count and facts.count else ""
-    if plan.count and facts.count:
-        plan.said.add("count")
-    noun = " ".join(w for w in (number, words, dice.word(lex.KINDS["dominoes"].en, 0.85)) if w)
-    return (f"a {dice.pick(('row', 'line'))} of {noun}", False) if dice.chance(0.55) else (noun, True)
-
-
-def _works(dice: Dice, works: tuple[str, ...]) -> str:
-    """'an abstract, a landscape and a portrait'; for no works, 'framed paintings'."""
-    names = [_a(dice.word(lex.WORKS[w].en, 0.6)) for w in works]
-    if not names:
-        return "framed paintings"
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def _pair(plan: Plan, dice: Dice) -> str:
-    """Two subjects joined by 'and', or 'two balls, one red and one blue'."""
-    a, b = plan.facts.subjects[:2]
-    colors = plan.color_of(a), plan.color_of(b)
-    if a.kind == b.kind and a.color != b.color and None not in colors and dice.chance(0.12):
-        plan.said.update(("kind", "color"))
-        name = _plural(dice.word(lex.KINDS[a.kind].en, 0.8))
-        return f"two {name}, one {a.color} and one {b.color},"
-    return f"{_noun(plan, dice, a)} and {_noun(plan, dice, b, main=False)}"
-
-
-def _actor(plan: Plan, dice: Dice) -> tuple[str, bool]:
-    """The subject of the sentence and whether it is plural."""
-    facts = plan.facts
-    event = facts.event
-    if event == "waves":
-        return dice.pick(("waves", "waves", "sea waves", "ocean waves")), True
-    if event == "leaves":
-        return dice.pick(("leaves", "leaves", "tree leaves", "many leaves")), True
-    if event == "snowfall":
-        return ("snowflakes", True) if dice.chance(0.3) else ("snow", False)
-    if event == "gallery tour":
-        return dice.pick(("the camera", "the camera", "a visitor", "the view")), False
-    if event == "paintings":
-        number = _number(dice, facts.count) + " " if plan.count and facts.count else ""
-        name = dice.word(("framed painting", "painting", "framed picture", "artwork"), 0.5)
-        return (_a(name), False) if facts.count == 1 else (number + _plural(name), True)
-    if event == "pile":
-        return _heap(plan, dice), True
-    if event == "dominoes":
-        return _row(plan, dice)
-    return _noun(plan, dice, facts.subjects[0]), False
 
 
 def _slots(plan: Plan, dice: Dice, phrase: str) -> str:
@@ -149,20 +33,27 @@ def _slots(plan: Plan, dice: Dice, phrase: str) -> str:
     facts = plan.facts
     n = d = o = r = w = ""
     if "{n}" in phrase and plan.count and facts.count:
-        n = " " + (dice.pick(TIMES_OFTEN[facts.count]) if facts.count in TIMES_OFTEN else _number(dice, facts.count) + " times")
+        n = " " + (
+            dice.pick(TIMES_OFTEN[facts.count])
+            if facts.count in TIMES_OFTEN
+            else spell_number(dice, facts.count) + " times"
+        )
         plan.said.add("count")
     if "{d}" in phrase and plan.direction and facts.direction:
         side = facts.direction
         other = "left" if side == "right" else "right"
-        d = " " + dice.pick((f"to the {side}", f"to the {side}", f"towards the {side}", f"from {other} to {side}", side))
+        d = " " + dice.pick(
+            (f"to the {side}", f"to the {side}", f"towards the {side}", f"from {other} to {side}", side)
+        )
         plan.said.add("direction")
     if "{o}" in phrase:
-        o = _boxes(plan, dice) if facts.event == "tower" else _noun(plan, dice, facts.subjects[1], main=False)
+        o = boxes_of(plan, dice) if facts.event == "tower" else noun_of(plan, dice, facts.subjects[1], main=False)
     if "{r}" in phrase:
-        r = f"{dice.word(lex.RELATIONS[facts.relation or 'left of'].en, 0.75)} {_noun(plan, dice, facts.subjects[1], main=False)}"
+        r = dice.word(lex.RELATIONS[facts.relation or "left of"].en, 0.75)
+        r += " " + noun_of(plan, dice, facts.subjects[1], main=False)
         plan.said.add("relation")
     if "{w}" in phrase:
-        w = _works(dice, facts.works)
+        w = works_of(dice, facts.works)
     return phrase.format(n=n, d=d, o=o, r=r, w=w)
 
 
@@ -172,13 +63,19 @@ def _clause(plan: Plan, dice: Dice) -> tuple[str, bool, Forms]:
     assert facts.outcome is not None  # a still has no clause
     say_event(plan)
     if facts.event in ("collide", "space collide"):
-        if facts.outcome == "collide" and dice.chance(0.4):
-            forms = dice.pick(ACT_FORMS)
+        roll = facts.event == "collide" and plan.both_roll
+        if dice.chance(1.0 if facts.outcome == "approach" and not roll and facts.event == "collide" else 0.35):
+            forms = dice.pick(ACT_FORMS[facts.outcome])
             filled = _slots(plan, dice, "{o}")
-            actor = _noun(plan, dice, facts.subjects[0])
+            actor = noun_of(plan, dice, facts.subjects[0])
             return actor, False, (forms[0].format(o=filled), forms[1].format(o=filled), forms[2].format(o=filled))
-        return _pair(plan, dice), True, dice.pick(PHRASE_FORMS[facts.event, facts.outcome])
-    actor, plural = _actor(plan, dice)
+        forms = dice.pick(
+            BOTH_ROLL_FORMS[facts.outcome] if roll and dice.chance(0.6) else PHRASE_FORMS[facts.event, facts.outcome]
+        )
+        return pair_of(plan, dice), True, forms
+    if facts.event == "relation" and facts.relation is None:
+        return pair_of(plan, dice), True, dice.pick(REST_FORMS)
+    actor, plural = actor_of(plan, dice)
     forms = dice.pick(PHRASE_FORMS[facts.event, facts.outcome])
     if "{" not in forms[0]:
         return actor, plural, forms
@@ -216,21 +113,23 @@ def _still(plan: Plan, dice: Dice) -> str:
     """What a single frame shows, without any motion."""
     facts = plan.facts
     event, subjects = facts.event, facts.subjects
-    if event in ("collide", "space collide", "robot picks up", "robot pushes"):
-        return _pair(plan, dice).rstrip(",")
+    if event in ("collide", "space collide", "robot picks up", "robot pushes") or (
+        event == "relation" and facts.relation is None
+    ):
+        return pair_of(plan, dice).rstrip(",")
     if event == "tower":
-        return f"{_noun(plan, dice, subjects[0])} and {_boxes(plan, dice)}"
+        return f"{noun_of(plan, dice, subjects[0])} and {boxes_of(plan, dice)}"
     if event == "relation":
         plan.said.update(("relation", "event"))
-        return f"{_noun(plan, dice, subjects[0])} {_slots(plan, dice, '{r}')}"
+        return f"{noun_of(plan, dice, subjects[0])} {_slots(plan, dice, '{r}')}"
     if event == "paintings":
         plan.said.add("event")
-        return _actor(plan, dice)[0] + " on the wall"
+        return actor_of(plan, dice)[0] + " on the wall"
     if event == "gallery tour":
-        return _works(dice, facts.works) + dice.pick((" on the wall", " on a wall", ""))
+        return works_of(dice, facts.works) + dice.pick((" on the wall", " on a wall", ""))
     if event == "snowfall":
         return dice.pick(("snowflakes", "snowflakes in the air", "many snowflakes"))
-    actor = _actor(plan, dice)[0]
+    actor = actor_of(plan, dice)[0]
     return actor + dice.pick(STILL_SCENERY[event]) if event in STILL_SCENERY else actor
 
 
@@ -258,7 +157,7 @@ def _core(plan: Plan, dice: Dice, opener: str) -> list[str]:
         say_event(plan)
         walk = dice.pick(("a tour through", "a walk through", "a tour of"))
         hall = _articled(dice, dice.pick(("{a} art gallery", "{a} gallery", "{a} museum")))
-        return [_join(opener, walk, hall, "past", _works(dice, plan.facts.works))]
+        return [_join(opener, walk, hall, "past", works_of(dice, plan.facts.works))]
     actor, plural, forms = _clause(plan, dice)
     finite, participle = forms[1] if plural else forms[0], forms[2]
     form = dice.roll()
@@ -286,7 +185,7 @@ def _fallen(plan: Plan, dice: Dice) -> str:
         return ""
     if facts.fallen == facts.count or dice.chance(0.4):
         return ""
-    return f"{_number(dice, facts.fallen)} of them {'has' if facts.fallen == 1 else 'have'} fallen so far"
+    return f"{spell_number(dice, facts.fallen)} of them {'has' if facts.fallen == 1 else 'have'} fallen so far"
 
 
 def _add_camera(sentences: list[str], plan: Plan, dice: Dice) -> None:
@@ -329,13 +228,15 @@ def _finish(sentences: list[str], dice: Dice) -> str:
 def _style_of(plan: Plan, dice: Dice) -> str:
     """'a watercolor of'; for a single frame nothing that speaks of moving pictures."""
     plan.said.add("style")
-    return dice.pick((STILL_STYLE_OF if plan.still else STYLE_OF)[plan.facts.style])
+    return dice.pick(
+        (STILL_STYLE_OF if plan.frame or (plan.still and plan.facts.style != "photo") else STYLE_OF)[plan.facts.style]
+    )
 
 
 def _style_in(plan: Plan, dice: Dice) -> str:
     """'in watercolor style'."""
     plan.said.add("style")
-    if plan.still and plan.facts.style == "photo":
+    if plan.frame and plan.facts.style == "photo":
         return dice.pick(("photorealistic", "realistic photo"))
     return dice.pick(STYLE_IN[plan.facts.style])
 
@@ -375,9 +276,9 @@ def _short(plan: Plan, dice: Dice) -> str:
         actor, plural, forms = _clause(plan, dice)
         text = f"{actor} {forms[2] if opener or dice.chance(0.45) else forms[plural]}"
     elif facts.event == "gallery tour":
-        text = _works(dice, facts.works)
+        text = works_of(dice, facts.works)
     else:
-        text = _actor(plan, dice)[0]
+        text = actor_of(plan, dice)[0]
     text = _join(opener, text, where, when)
     if text.startswith(("a ", "an ")) and dice.chance(0.35):
         text = text.split(" ", 1)[1]
@@ -398,10 +299,10 @@ def _word(facts: Facts, dice: Dice) -> Caption:
     if facts.time is not None:
         options.append(({"foggy morning": "fog"}.get(facts.time, facts.time), "time"))
     if (facts.event, facts.outcome) in ONE_WORD:
-        options += [(dice.pick(ONE_WORD[facts.event, facts.outcome]), "word")] * 2
+        options += [(dice.pick(ONE_WORD[facts.event, str(facts.outcome)]), "word")] * 2
     if facts.style not in ("photo", "cyberpunk"):
-        options.append(({"pencil sketch": "sketch", "oil painting": "oil", "pixel art": "pixelated", "film noir": "noir"}.get(
-            facts.style, facts.style), "style"))  # fmt: skip
+        words = {"pencil sketch": "sketch", "oil painting": "oil", "pixel art": "pixelated", "film noir": "noir"}
+        options.append((words.get(facts.style, facts.style), "style"))
     text, kind = dice.pick(options)
     said = frozenset((kind,)) if " " not in text and kind != "word" else frozenset[str]()
     return Caption(text.split(" ")[-1], said)

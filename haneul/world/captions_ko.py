@@ -7,7 +7,18 @@ from typing import Final
 from haneul.world import lexicon as lex
 from haneul.world.korean import conjugate, josa, to_mixed_script
 from haneul.world.phrases_ko import (
-    ACTS_ON, CAMERA, NATIVE_NUMBERS, ONE_WORD, PHRASES, SHOTS, SIDES, STILL_SCENERY, STYLE_TAG, STYLE_WORK, TIME_PHRASES,
+    ACTS_ON,
+    BOTH_ROLL,
+    CAMERA,
+    NATIVE_NUMBERS,
+    ONE_WORD,
+    PHRASES,
+    SHOTS,
+    SIDES,
+    STILL_SCENERY,
+    STYLE_TAG,
+    STYLE_WORK,
+    TIME_PHRASES,
 )  # fmt: skip
 from haneul.world.scene import Facts, Subject
 from haneul.world.wording import Caption, Dice, Length, Plan, make_plan, say_event
@@ -79,13 +90,18 @@ class _Writer:
         colors = list(dict.fromkeys(plan.color_of(s) for s in facts.subjects))
         words = []
         if facts.event == "dominoes":
-            named = [c for c in colors if c is not None]
+            named = [] if None in colors else [c for c in colors if c is not None]
             if len(named) == 2:
-                first, second = (lex.COLORS[c].ko[2] if lex.COLORS[c].ko[2].endswith("색") else lex.SINO_COLORS[c] for c in named)
+                first, second = (
+                    lex.COLORS[c].ko[2] if lex.COLORS[c].ko[2].endswith("색") else lex.SINO_COLORS[c] for c in named
+                )
                 words.append(f"{josa(first, '과')} {second}")
             elif named:
                 words.append(self.color(named[0]))
             plan.said.update(("kind", "color") if named else ("kind",))
+            if plan.material and facts.subjects[0].material:
+                words.append(dice.word(lex.MATERIALS[facts.subjects[0].material].ko, 0.8))
+                plan.said.add("material")
             words.append(dice.word(lex.KINDS["dominoes"].ko, 0.85))
         else:
             if len(colors) == 1 and colors[0] is not None:
@@ -108,7 +124,10 @@ class _Writer:
 
     def works(self) -> str:
         """'추상화와 풍경화, 초상화'."""
-        names = [self.dice.word(lex.WORKS[w].ko, 0.6) for w in self.facts.works] or ["그림"]
+        works = self.facts.works
+        names = [self.dice.word(lex.WORKS[w].ko, 0.6) for w in works[: 3 if len(works) > 4 else 4]] or ["그림"]
+        if len(works) > 4:
+            return ", ".join(names) + " 등 여러 작품"
         if len(names) == 1:
             return names[0]
         if self.dice.chance(0.5):
@@ -125,8 +144,10 @@ class _Writer:
         if event == "snowfall":
             return dice.pick(("눈", "눈", "눈송이"))
         if event == "gallery tour":
-            return dice.pick(("카메라", "카메라", "관람객"))
+            return "카메라"
         if event == "paintings":
+            if facts.works and dice.chance(0.3):
+                return self.works()
             name = dice.pick(("그림", "액자 그림", "액자에 든 그림", "작품"))
             if plan.count and facts.count:
                 plan.said.add("count")
@@ -175,9 +196,13 @@ class _Writer:
         assert facts.outcome is not None  # a still has no clause
         say_event(self.plan)
         if facts.event in ("collide", "space collide"):
-            if facts.outcome == "collide" and dice.chance(0.35):
-                return self.noun(facts.subjects[0]), self.verb_phrase(dice.pick(ACTS_ON))
-            return self.pair(), dice.pick(PHRASES[facts.event, facts.outcome])
+            roll = facts.event == "collide" and self.plan.both_roll
+            if dice.chance(1.0 if facts.outcome == "approach" and not roll and facts.event == "collide" else 0.35):
+                return self.noun(facts.subjects[0]), self.verb_phrase(dice.pick(ACTS_ON[facts.outcome]))
+            phrases = BOTH_ROLL[facts.outcome] if roll and dice.chance(0.6) else PHRASES[facts.event, facts.outcome]
+            return self.pair(), dice.pick(phrases)
+        if facts.event == "relation" and facts.relation is None:
+            return self.pair(), dice.pick(("놓여 있", "바닥에 놓여 있"))
         return self.actor(), self.verb_phrase(dice.pick(PHRASES[facts.event, facts.outcome]))
 
     def place(self, noun_follows: bool) -> tuple[str, str]:
@@ -187,7 +212,9 @@ class _Writer:
         if plan.setting:
             plan.said.add("setting")
             where = dice.word(lex.SETTINGS[facts.setting].ko, 0.6)
-            if facts.setting == "sea" and (facts.event == "bird" or facts.event not in ("fish", "float") and dice.chance(0.3)):
+            if facts.setting == "sea" and (
+                facts.event == "bird" or (facts.event not in ("fish", "float") and dice.chance(0.3))
+            ):
                 where = "바다 위"
             elif dice.chance(0.15) and facts.setting in ("desert", "snowy field", "tiled plaza"):
                 where += " 위"
@@ -214,7 +241,9 @@ class _Writer:
         """A noun phrase of what a single frame shows."""
         facts, plan, dice = self.facts, self.plan, self.dice
         event, subjects = facts.event, facts.subjects
-        if event in ("collide", "space collide", "robot picks up", "robot pushes"):
+        if event in ("collide", "space collide", "robot picks up", "robot pushes") or (
+            event == "relation" and facts.relation is None
+        ):
             return self.pair()
         if event == "tower":
             return f"{josa(self.noun(subjects[0]), '과')} {self.boxes()}"
@@ -245,11 +274,17 @@ def _still(w: _Writer) -> str:
     dice = w.dice
     if w.plan.style and dice.chance(0.4):
         w.plan.said.add("style")
-        work = {"photo": "사진", "cyberpunk": "사이버펑크풍 그림", "film noir": "흑백 누아르 사진"}.get(w.facts.style) or STYLE_WORK[w.facts.style][0]
+        work = {
+            "photo": "사진" if w.plan.frame else "실사 영상",
+            "cyberpunk": "사이버펑크풍 그림",
+            "film noir": "흑백 누아르 사진",
+        }.get(w.facts.style) or STYLE_WORK[w.facts.style][0]
         what = _join(when, where and where + "의", scene)
         return dice.pick((f"{what} 사진", f"{what}, 사진")) if work == "사진" else _made(what, work, dice)
     if where and dice.chance(0.35):
-        text = _join(when, f"{where}에", josa(scene, "이"), conjugate("있", "polite" if w.register == "polite" else "plain"))
+        text = _join(
+            when, f"{where}에", josa(scene, "이"), conjugate("있", "polite" if w.register == "polite" else "plain")
+        )
     elif where and dice.chance(0.4):
         text = _join(when, f"{where}에 있는", scene)
     elif where and dice.chance(0.3):
@@ -258,7 +293,7 @@ def _still(w: _Writer) -> str:
         text = _join(when, where and where + "의", scene)
     if w.plan.style:
         w.plan.said.add("style")
-        tag = "사진" if w.facts.style == "photo" else dice.pick(STYLE_TAG[w.facts.style])
+        tag = "사진" if w.facts.style == "photo" and w.plan.frame else dice.pick(STYLE_TAG[w.facts.style])
         return f"{tag}, {text}" if dice.chance(0.4) else f"{text}, {tag}"
     return text
 
@@ -332,7 +367,11 @@ def _sentence(w: _Writer) -> str:
         elif form < 0.88:
             sentences[-1] += ", " + shot
         else:
-            sentences[0] = f"{conjugate(stem, 'and')}, {sentences[0]}" if dice.chance(0.5) else f"{conjugate(stem, 'noun')} 가운데, {sentences[0]}"
+            sentences[0] = (
+                f"{conjugate(stem, 'and')}, {sentences[0]}"
+                if dice.chance(0.5)
+                else f"{conjugate(stem, 'noun')} 가운데, {sentences[0]}"
+            )
     if dice.chance(0.2):
         return ", ".join(sentences)
     return ". ".join(sentences) + ("." if dice.chance(0.8) else "")
@@ -343,8 +382,8 @@ def _short(w: _Writer) -> str:
     if plan.still:
         return _still(w)
     if plan.event:
-        text = _moving(w)
-        return ". ".join(text) if len(text) > 1 else text[0] + dice.word(("", "."), 0.8)
+        sentences = _moving(w)
+        return ". ".join(sentences) if len(sentences) > 1 else sentences[0] + dice.word(("", "."), 0.8)
     where, when = w.place(noun_follows=True)
     actor = w.works() if facts.event == "gallery tour" else w.actor()
     text = _join(when, where and where + "의", actor)
@@ -357,8 +396,16 @@ def _short(w: _Writer) -> str:
 
 def _word(facts: Facts, dice: Dice) -> Caption:
     """One word of what is there (or, in a clip, what happens)."""
-    setting = {"neon street": "거리", "snowy field": "눈밭", "tiled plaza": "광장", "brick courtyard": "마당", "cyberpunk city": "도시"}
-    options: list[tuple[str, str]] = [(setting.get(facts.setting) or dice.word(lex.SETTINGS[facts.setting].ko[:1]), "setting")]
+    setting = {
+        "neon street": "거리",
+        "snowy field": "눈밭",
+        "tiled plaza": "광장",
+        "brick courtyard": "마당",
+        "cyberpunk city": "도시",
+    }
+    options: list[tuple[str, str]] = [
+        (setting.get(facts.setting) or dice.word(lex.SETTINGS[facts.setting].ko[:1]), "setting")
+    ]
     if facts.subjects and facts.event not in ("pile", "tower", "quadruped"):
         options += [(lex.KINDS[facts.subjects[0].kind].ko[0], "kind")] * 2
     if facts.time is not None:

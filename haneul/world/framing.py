@@ -134,9 +134,7 @@ def project(geoms_TGC: Array, view: View) -> Outline:
     x = np.einsum("tgi,ti->tg", offset, view.right)
     y = np.einsum("tgi,ti->tg", offset, view.up)
     wide, high = reach(geoms_TGC, view.right), reach(geoms_TGC, view.up)
-    return Outline(
-        left=(x - wide) / depth, right=(x + wide) / depth, bottom=(y - high) / depth, top=(y + high) / depth
-    )
+    return Outline(left=(x - wide) / depth, right=(x + wide) / depth, bottom=(y - high) / depth, top=(y + high) / depth)
 
 
 def filled_height(outline: Outline, subject_G: NDArray[np.bool_]) -> Array:
@@ -184,9 +182,7 @@ def frame_clip(
     return Framing(cameras=cameras, look_T3=look, distance_T=distance * path.scale_T, height=height)
 
 
-def _solve(
-    geoms: Array, subject_G: NDArray[np.bool_], path: Path, shot: Shot, wanted: float
-) -> tuple[Array, float]:
+def _solve(geoms: Array, subject_G: NDArray[np.bool_], path: Path, shot: Shot, wanted: float) -> tuple[Array, float]:
     """Target [3] and distance: as near as `wanted` height and the borders allow."""
     short = Path(
         azimuth_T=path.azimuth_T[::STEP], elevation_T=path.elevation_T[::STEP], scale_T=path.scale_T[::STEP],

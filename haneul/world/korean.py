@@ -15,7 +15,13 @@ _BIEUP: Final = 17
 #: Final consonant (0 none) of the Korean reading of each digit.
 _DIGIT_FINALS: Final = {"0": 21, "1": 8, "2": 0, "3": 16, "4": 0, "5": 0, "6": 1, "7": 8, "8": 8, "9": 0}
 #: particle -> (after a consonant, after a vowel)
-_PARTICLES: Final = {"이": ("이", "가"), "을": ("을", "를"), "은": ("은", "는"), "과": ("과", "와"), "으로": ("으로", "로")}
+_PARTICLES: Final = {
+    "이": ("이", "가"),
+    "을": ("을", "를"),
+    "은": ("은", "는"),
+    "과": ("과", "와"),
+    "으로": ("으로", "로"),
+}
 
 
 def final_consonant(word: str) -> int:
@@ -42,8 +48,8 @@ def _close(stem: str, final: int) -> str:
 def conjugate(stem: str, ending: str) -> str:
     """A present form of the verb with `stem` ('튀', '걷', '흔들', '걸려 있').
 
-    Endings: 'plain' 튄다, 'polite' 튑니다, 'noun' (adnominal) 튀는, 'progressive' 튀고 있다, 'progressive noun' 튀고 있는,
-    'and' 튀고, 'ongoing' 튀는 중이다.
+    Endings: 'plain' 튄다, 'polite' 튑니다, 'noun' (adnominal) 튀는, 'progressive' 튀고 있다,
+    'progressive noun' 튀고 있는, 'and' 튀고, 'ongoing' 튀는 중이다.
     """
     final = final_consonant(stem)
     open_stem = final in (0, _RIEUL)
@@ -66,7 +72,9 @@ def conjugate(stem: str, ending: str) -> str:
     return noun + " 중이다" if ending == "ongoing" else noun
 
 
-_HANJA: Final = re.compile("(?<![가-힣])(?:" + "|".join(sorted(map(re.escape, HANJA), key=len, reverse=True)) + r")|(?<=\d)개")
+_HANJA: Final = re.compile(
+    "(?<![가-힣])(?:" + "|".join(sorted(map(re.escape, HANJA), key=len, reverse=True)) + r")|(?<=\d)개"
+)
 
 
 def to_mixed_script(text: str, dice: Dice, rate: float = 0.85) -> str:

@@ -26,7 +26,9 @@ def _e(en: str, ko: str, heard: str = "") -> Entry:
 
 COLORS: Final[dict[str, Entry]] = {
     "red": _e("red, crimson, scarlet", "빨간, 붉은, 빨간색, 적색", "빨강, 빨갛다, 새빨간, reddish, ruby"),
-    "blue": _e("blue, cobalt blue, royal blue", "파란, 푸른, 파란색, 청색", "파랑, 새파란, cobalt, navy, azure, bluish"),
+    "blue": _e(
+        "blue, cobalt blue, royal blue", "파란, 푸른, 파란색, 청색", "파랑, 새파란, cobalt, navy, azure, bluish"
+    ),
     "green": _e("green, emerald green", "초록, 초록색, 녹색, 초록빛", "emerald, greenish, 연두색"),
     "yellow": _e("yellow, lemon yellow", "노란, 노란색, 황색", "노랑, golden, gold, 샛노란, 금색"),
     "orange": _e("orange, tangerine", "주황색, 주황, 오렌지색, 주황빛", "오렌지"),
@@ -34,7 +36,9 @@ COLORS: Final[dict[str, Entry]] = {
     "white": _e("white, snow-white", "하얀, 흰, 흰색, 백색", "ivory, 새하얀, 하양"),
     "black": _e("black, jet-black", "검은, 까만, 검은색, 흑색", "검정, 검정색, 까망, 새까만"),
     "pink": _e("pink, rose pink", "분홍색, 분홍, 분홍빛, 핑크색", "rosy, 핑크, 연분홍"),
-    "cyan": _e("cyan, turquoise, sky blue", "청록색, 하늘색, 청록", "teal, aqua, light blue, 하늘빛, 시안, 시안색, 옥색"),
+    "cyan": _e(
+        "cyan, turquoise, sky blue", "청록색, 하늘색, 청록", "teal, aqua, light blue, 하늘빛, 시안, 시안색, 옥색"
+    ),
 }
 #: Sino-Korean colour names, which mixed script prefers.
 SINO_COLORS: Final[dict[str, str]] = {
@@ -54,7 +58,7 @@ KINDS: Final[dict[str, Entry]] = {
     "box": _e("box, cube, crate", "상자, 박스, 정육면체", "block, package, 큐브, 블록, 궤짝"),
     "cylinder": _e("cylinder", "원기둥, 원통", "barrel, drum, 실린더, 드럼통"),
     "capsule": _e("capsule, pill", "캡슐, 알약", "pill shape"),
-    "pendulum": _e("pendulum", "진자, 흔들이", "시계추"),
+    "pendulum": _e("pendulum", "진자", "흔들이, 시계추"),
     "dominoes": _e("dominoes, domino tiles", "도미노, 도미노 조각", "domino"),
     "stack": _e("stack, tower", "더미, 탑", "타워, 쌓은 탑, 무더기"),
     "car": _e("car, automobile", "자동차, 차", "vehicle, truck, taxi, sports car, 승용차, 차량, 트럭, 택시"),
@@ -106,7 +110,7 @@ TIMES: Final[dict[str, Entry]] = {
         "daylight, daytime, midday sun, bright sunlight, sunny, sunshine, day, 낮, 햇살, 맑은 날",
     ),
     "sunset": _e(
-        "sunset, dusk, sundown, golden hour", "해 질 녘, 해질녘, 저녁노을, 석양, 일몰",
+        "sunset, dusk, sundown, golden hour", "해 질 녘, 해 질 무렵, 해질녘, 저녁노을, 석양, 일몰",
         "evening, twilight, evening glow, setting sun, sun sets, sun is setting, sun goes down, 노을, 노을 진, 저녁, 황혼",
     ),
     "night": _e(
@@ -122,7 +126,7 @@ STYLES: Final[dict[str, Entry]] = {
     "photo": _e("realistic, photorealistic", "실사, 사실적인", "photo, photograph, photographic, live action, 사진"),
     "watercolor": _e("watercolor, watercolour", "수채화, 수채화풍", "watercolor painting, aquarelle, 수채, 물감"),
     "pixel art": _e("pixel art, 8-bit pixel art", "픽셀 아트, 도트 그래픽", "pixelated, pixel, 8-bit, 8 bit, retro game, 도트, 픽셀"),
-    "cyberpunk": _e("cyberpunk", "사이버펑크, 사이버펑크풍", "cyberpunk art, synthwave, 사이버펑크 스타일"),
+    "cyberpunk": _e("cyberpunk", "사이버펑크, 사이버펑크풍", "cyberpunk art, cyberpunk look, synthwave, 사이버펑크 스타일"),
     "pencil sketch": _e(
         "pencil sketch, pencil drawing", "연필 소묘, 연필화, 연필 스케치",
         "pencil, sketch, drawing, sketched, drawn in pencil, 스케치, 소묘, 연필, 연필로",
@@ -148,7 +152,9 @@ RELATIONS: Final[dict[str, Entry]] = {
     "on top of": _e("on top of, atop", "위에, 꼭대기에", "on, upon, 위, 꼭대기"),
 }  # fmt: skip
 WORKS: Final[dict[str, Entry]] = {
-    "abstract circles": _e("abstract of circles, abstract, circle abstract", "원으로 된 추상화, 추상화, 동그라미 추상화"),
+    "abstract circles": _e(
+        "abstract of circles, abstract, circle abstract", "원으로 된 추상화, 추상화, 동그라미 추상화"
+    ),
     "color grid": _e("color grid, grid of colors, colored grid", "색 격자, 색깔 격자 그림, 격자무늬 그림"),
     "landscape": _e("landscape, landscape painting", "풍경화"),
     "swirls": _e("swirl painting, picture of swirls", "소용돌이 그림, 소용돌이무늬 그림"),
@@ -177,7 +183,7 @@ CAMERA_CUES: Final[dict[str, tuple[str, ...]]] = {
         "truck", "track", "slide", "move", "pan", "glide", "dolly", "travel", "이동", "움직", "미끄러", "트래킹", "트럭", "팬", "평행",
     ),
 }  # fmt: skip
-CAMERA_MARKERS: Final = ("camera", "shot", "카메라", "샷", "촬영", "시점", "viewpoint", "view")
+CAMERA_MARKERS: Final = ("camera", "shot", "카메라", "샷", "촬영", "dolly", "zoom", "pan", "줌", "줌인", "줌아웃")
 
 #: What is said for an event, with a weight: 3 names it, 2 its usual verb, 1 a verb that others share.
 #: Korean verbs end in `*` (the stem's spelling before any ending), English ones are base forms.
@@ -194,12 +200,12 @@ EVENT_CUES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
     "dominoes": (("topple", 1.5), ("tip over", 1), ("쓰러*", 1), ("넘어*", 1), ("one after another", 0.5), ("차례*", 0.3)),
     "tower": (
         ("knock over", 2), ("knock down", 2), ("knock", 2), ("topple", 1), ("shake", 1), ("crash into", 1), ("wobble", 1), ("무너*", 2),
-        ("쓰러뜨*", 2), ("쓰러트*", 2), ("roll towards", 0.5), ("collapse", 1.5),
+        ("쓰러뜨*", 2), ("쓰러트*", 2), ("roll towards", 0.5), ("roll toward", 0.5), ("roll into", 0.5), ("move towards", 0.5), ("collapse", 1.5),
     ),
     "collide": (
         ("collide", 2), ("collision", 2), ("crash into each other", 2.2), ("crash", 1), ("bump into", 1.2), ("bump into each other", 2.2),
         ("hit", 1), ("roll into", 1), ("towards each other", 2), ("toward each other", 2), ("approach each other", 2.2), ("each other", 1.5),
-        ("approach", 1), ("충돌*", 2), ("부딪*", 2), ("서로", 1), ("접근*", 1), ("다가*", 1), ("가까워*", 1), ("crash into", 1.2),
+        ("approach", 1), ("move towards", 1.6), ("come towards", 1.6), ("충돌*", 2), ("부딪*", 2), ("서로", 2), ("서로에게", 2), ("서로를", 2), ("접근*", 1), ("다가*", 1), ("가까워*", 1), ("crash into", 1.2),
     ),
     "ramp": (
         ("ramp", 3), ("wooden ramp", 3), ("slope", 3), ("wooden slope", 3), ("incline", 3), ("slide down", 1), ("roll down", 1),
@@ -210,7 +216,7 @@ EVENT_CUES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
         ("쌓인*", 2.5), ("쌓입*", 2.5), ("물체", 2), ("쏟아*", 2), ("더미를 이루*", 3), ("더미를 이룬*", 3), ("더미를 이룹*", 3), ("우수수", 1),
     ),
     "roll": (
-        ("roll", 2), ("go rolling", 2), ("roll across", 2.2), ("roll along", 2.2), ("구르*", 2), ("구른*", 2), ("구릅*", 2), ("굴러*", 2),
+        ("roll", 2), ("roll towards", 1.5), ("roll toward", 1.5), ("roll into", 0.5), ("go rolling", 2), ("roll across", 2.2), ("roll along", 2.2), ("구르*", 2), ("구른*", 2), ("구릅*", 2), ("굴러*", 2),
         ("데굴데굴", 1.5),
     ),
     "relation": (("rest", 1.5), ("lie", 1.5), ("sit", 1.5), ("놓여", 1.5), ("놓인", 1.5), ("next to", 1.5), ("stand", 0.3)),
@@ -223,7 +229,7 @@ EVENT_CUES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
              ("pole", 1), ("깃대", 1), ("바람", 0.5), ("flap", 0.8)),
     "bird": (("fly", 2), ("soar", 2), ("flap its wings", 2), ("wing", 1), ("날아*", 2), ("날개*", 1), ("난다", 1.5), ("나는", 1), ("날고", 1.5),
              ("납니다", 1)),
-    "robot walks": (("walk", 2), ("stride", 2), ("stand still", 0.5), ("stand", 0.5), ("걷*", 1.9), ("걸어*", 1.9), ("성큼성큼", 1), ("서", 0.3),
+    "robot walks": (("walk", 2), ("stride", 2), ("stand still", 0.5), ("stand", 0.5), ("걷*", 1.9), ("걸어*", 1.9), ("성큼성큼", 1), ("서 있*", 1.0), ("제자리에", 0.5),
                     ("march", 1)),
     "robot stops": (("stop", 2.5), ("halt", 2.5), ("come to stop", 2.5), ("멈추*", 2.5), ("멈춰*", 2.5), ("멈춘*", 2.5), ("멈춥*", 2.5),
                     ("정지*", 2), ("pause", 2)),
@@ -239,24 +245,23 @@ EVENT_CUES: Final[dict[str, tuple[tuple[str, float], ...]]] = {
     "float": (("float", 1.5), ("bob", 2.5), ("bob up and down", 2.5), ("splash", 2.5), ("splash down", 2.5), ("둥둥", 1), ("떠", 1),
               ("출렁거*", 2), ("풍덩", 2.5), ("첨벙", 2.5), ("물보라*", 2), ("float on water", 2.5), ("흔들*", 0.8), ("빠지*", 1), ("떨어*", 0.5)),
     "fish": (("swim", 2), ("leap out of water", 2.5), ("jump out of water", 2.5), ("leap", 1.5), ("jump", 1.5), ("헤엄*", 2.5), ("뛰어오*", 2),
-             ("수영*", 2)),
+             ("수영*", 2), ("점프*", 1.5)),
     "waves": (("wave", 1.8), ("ripple", 2), ("파도", 2), ("물결", 2), ("일렁*", 2), ("출렁이*", 2), ("출렁인*", 2), ("출렁입*", 2), ("넘실*", 2), ("밀려*", 2),
               ("roll", 0.3), ("rise and fall", 1.5), ("move across water", 1)),
-    "drift": (("drift", 2), ("float", 1.5), ("weightless", 2), ("weightlessly", 2), ("zero gravity", 1.5), ("떠다*", 2), ("떠돌*", 2),
+    "drift": (("drift", 2), ("float", 1.5), ("weightless", 2), ("weightlessly", 2), ("zero gravity", 1.5), ("떠다*", 2), ("떠가*", 2), ("떠간*", 2), ("떠갑*", 2), ("떠돌*", 2),
               ("떠돈*", 2), ("떠도는", 2), ("떠돕*", 2), ("무중력", 1.5), ("둥둥", 1)),
-    "space collide": (("collide", 2), ("collision", 2), ("crash into each other", 2.2), ("bump into each other", 2.2), ("hit", 1.5),
-                      ("bump into", 2.1), ("crash into", 2.1), ("drift into each other", 3), ("drift into", 2.5), ("each other", 2.5), ("approach", 2),
-                      ("충돌*", 3), ("부딪*", 3), ("서로", 3), ("접근*", 2), ("다가*", 2), ("가까워*", 2)),
     "paintings": (("painting", 2), ("picture", 1.5), ("artwork", 2), ("framed painting", 3), ("framed picture", 3), ("hang on wall", 2),
                   ("wall", 1), ("hang", 0.5), ("그림", 2), ("액자", 2), ("액자 그림", 3), ("벽", 1), ("걸려", 1.5), ("걸린", 1.5), ("작품", 2), ("점", 0.5)),
     "gallery tour": (("tour", 3), ("walk past", 3), ("pass by", 1.5), ("go past", 2), ("move past", 3), ("pass", 1), ("walk through", 1.5),
-                     ("past", 1), ("지나*", 1.5), ("둘러*", 3), ("관람*", 3), ("visit", 1)),
+                     ("past", 1), ("지나*", 2.5), ("둘러*", 3), ("관람*", 3), ("visit", 1)),
     "leaves": (("leaf", 2), ("leaves", 2), ("falling leaves", 3), ("foliage", 2), ("나뭇잎", 3), ("낙엽", 3), ("잎", 2), ("잎사귀", 3), ("flutter down", 0.8),
                ("fall", 0.3), ("drift down", 0.6)),
     "snowfall": (("snowfall", 3), ("snowflake", 3), ("it snow", 3), ("snowing", 3), ("snow fall", 3), ("snow is falling", 3), ("falling snow", 3),
-                 ("snow come down", 3), ("snow drift down", 3), ("눈이", 3), ("눈송이", 3), ("함박눈", 3), ("내리*", 1.5), ("내린*", 1.5), ("내립*", 1.5),
+                 ("snow come down", 3), ("snow drift down", 3), ("눈이", 3), ("눈송이", 3), ("함박눈", 3), ("내리*", 1.5), ("내린*", 1.5), ("내려오*", 1.5), ("내려온*", 1.5), ("내립*", 1.5),
                  ("강설", 3), ("blizzard", 3), ("펑펑", 1), ("fall", 0.3), ("drift down", 0.6), ("눈 내리는", 3)),
 }  # fmt: skip
+
+EVENT_CUES["space collide"] = (*EVENT_CUES["collide"], ("drift into each other", 2.2), ("drift into", 2.1))
 
 #: Hangul spellings of Sino-Korean words in the captions and how mixed script writes them.
 HANJA: Final[dict[str, str]] = dict(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from haneul.world.scalar import fbm2, hash2, hue, mix3, noise2, pulse, scalar, smooth
+from haneul.world.scalar import cell, fbm2, hash2, hue, mix3, noise2, pulse, scalar, smooth
 
 RGB = tuple[float, float, float]
 
@@ -31,7 +31,7 @@ def _circles(u: float, v: float, seed: int, soft: float) -> RGB:
 @scalar
 def _grid(u: float, v: float, seed: int, soft: float) -> RGB:
     x, y = 1.5 * (u + 1.0) + 0.5 * hash2(seed, 1), 1.3 * (v + 1.0) + 0.5 * hash2(seed, 2)
-    pick = hash2(int(math.floor(x)) + 7 * seed, int(math.floor(y)))
+    pick = hash2(cell(x) + 7 * seed, cell(y))
     color = (0.88, 0.86, 0.80)
     if pick < 0.28:
         color = (0.72, 0.04, 0.04)

@@ -20,7 +20,7 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("bounce", "falls"): ("*fall", "*fall to the ground", "*drop to the ground", "*fall down", "*drop down"),
     ("stairs", "bounces down"): (
         "*bounce down grey stairs", "*bounce down the stairs", "*bounce down grey steps", "*hop down grey stairs",
-        "*bounce down a grey staircase", "*go bouncing down grey stairs", "*bounce step by step down the stairs",
+        "*bounce down a grey staircase", "*go bouncing down grey stairs",
     ),
     ("stairs", "bounces on"): ("*bounce on grey stairs", "*bounce on the stairs", "*bounce on grey steps", "*hop on the stairs"),
     ("pendulum", "swings"): ("*swing", "*swing back and forth", "*swing from side to side", "*sway to and fro"),
@@ -34,11 +34,8 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ),
     ("tower", "shakes"): ("*shake {o}", "*roll into {o} and *shake it", "*hit {o} and *make it wobble", "*bump into {o} and *shake it"),
     ("tower", "rolls towards"): _ROLL_TOWARDS,
-    ("collide", "collide"): (
-        "*collide", "*roll towards each other and *collide", "*crash into each other", "*bump into each other", "*hit each other",
-        "*roll into each other", "*roll into each other and *collide",
-    ),
-    ("collide", "approach"): (*_APPROACH, "*roll towards each other"),
+    ("collide", "collide"): ("*collide", "*collide", "*crash into each other", "*bump into each other", "*hit each other"),
+    ("collide", "approach"): _APPROACH,
     ("ramp", "rolls down"): ("*roll down a wooden ramp", "*roll down a ramp", "*go rolling down a wooden ramp", "*roll down a wooden slope"),
     ("ramp", "slides down"): ("*slide down a wooden ramp", "*slide down a ramp", "*go sliding down a wooden ramp", "*slide down a wooden slope"),
     ("pile", "heap"): ("*fall into a heap", "*drop into a heap", "*tumble into a pile", "*fall and *pile up", "*land in a heap"),
@@ -66,19 +63,29 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("fish", "jumps"): ("*jump out of the water", "*leap out of the water", "*jump", "*leap into the air"),
     ("fish", "swims"): ("*swim{d}", "*swim in the water{d}", "*swim along{d}"),
     ("waves", "roll"): ("*roll", "*rise and *fall", "*ripple", "*roll along", "*move across the water"),
-    ("drift", "drifts"): ("*drift", "*float weightlessly", "*drift weightlessly", "*drift in zero gravity", "*float in zero gravity"),
+    ("drift", "drifts"): (
+        "*drift{d}", "*float weightlessly{d}", "*drift weightlessly{d}", "*drift in zero gravity", "*float in zero gravity",
+    ),
     ("space collide", "collide"): (
         "*collide", "*drift into each other", "*drift weightlessly and *collide", "*bump into each other", "*hit each other",
         "*collide in zero gravity",
     ),
     ("space collide", "approach"): (*_APPROACH, "*drift towards each other"),
-    ("paintings", "hang"): ("*hang on the wall", "*hang on a wall", "*hang on the wall side by side"),
+    ("paintings", "hang"): ("*hang on the wall", "*hang on a wall", "*hang on one wall"),
     ("gallery tour", "walks past"): ("*walk past {w}", "*walk past {w}", "*move past {w}", "*go past {w}"),
     ("leaves", "fall"): ("*fall", "*fall from the trees", "*flutter down", "*drift down", "*fall to the ground"),
     ("snowfall", "fall"): ("*fall", "*fall from the sky", "*come down", "*drift down"),
 }  # fmt: skip
 #: Verb phrases of a pair whose first member acts on the second.
-ACTS_ON: Final = ("*collide with {o}", "*hit {o}", "*crash into {o}", "*bump into {o}")
+ACTS_ON: Final = {
+    "collide": ("*collide with {o}", "*hit {o}", "*crash into {o}", "*bump into {o}"),
+    "approach": ("*approach {o}", "*move towards {o}", "*come towards {o}"),
+}
+#: What only two balls do.
+BOTH_ROLL: Final = {
+    "collide": ("*roll towards each other and *collide", "*roll into each other", "*roll into each other and *collide"),
+    "approach": ("*roll towards each other", "*go rolling towards each other"),
+}
 #: How often the ball's picture is joined with fixed scenery in a still scene.
 STILL_SCENERY: Final = {
     "stairs": (" and grey stairs", " with grey stairs", " by a grey staircase", " at grey steps"),
@@ -88,15 +95,41 @@ STILL_SCENERY: Final = {
     "flag": ("", " on a pole"),
     "bird": ("", " in the air"),
 }
-NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBERS: Final = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 TIMES_OFTEN: Final = {1: ("once", "one time"), 2: ("twice", "two times"), 3: ("three times", "3 times")}
 #: Where it is: nouns from the lexicon with their preposition and article; {a} is 'a' or, less often, 'the'.
 PLACES: Final = {
-    "art gallery": ("in {a} art gallery", "in {a} gallery", "inside {a} art gallery", "in {a} art museum", "in {a} museum"),
+    "art gallery": (
+        "in {a} art gallery",
+        "in {a} gallery",
+        "inside {a} art gallery",
+        "in {a} art museum",
+        "in {a} museum",
+    ),
     "neon street": ("on {a} neon street", "in {a} neon street", "on {a} neon-lit street", "in {a} neon alley"),
     "desert": ("in {a} desert", "in {a} desert", "in {a} sandy desert", "on desert sand"),
     "sea": ("at sea", "on the sea", "in the sea", "on the open sea", "in the ocean", "on the ocean"),
-    "snowy field": ("on {a} snowy field", "in {a} snowy field", "in the snow", "on {a} snow field", "on {a} snow-covered field"),
+    "snowy field": (
+        "on {a} snowy field",
+        "in {a} snowy field",
+        "in the snow",
+        "on {a} snow field",
+        "on {a} snow-covered field",
+    ),
     "forest": ("in {a} forest", "in {a} forest", "in the woods", "in {a} woodland"),
     "tiled plaza": ("on {a} tiled plaza", "in {a} tiled plaza", "on {a} tiled square", "in {a} plaza"),
     "outer space": ("in outer space", "in outer space", "in space", "in deep space"),
@@ -192,7 +225,11 @@ _VERB: Final = re.compile(r"\*(\w+)")
 def _forms(phrase: str) -> tuple[str, str, str]:
     """The phrase's three forms, in the order of `conjugate`."""
     # 'going rolling' and 'starting driving' are no English.
-    participle = re.sub(r"\*go (\w+ing)", r"\1", phrase).replace("*start moving", "*start to move").replace("*start driving", "*start to drive")
+    participle = (
+        re.sub(r"\*go (\w+ing)", r"\1", phrase)
+        .replace("*start moving", "*start to move")
+        .replace("*start driving", "*start to drive")
+    )
     return (
         _VERB.sub(lambda m: conjugate(m[1])[0], phrase),
         _VERB.sub(lambda m: conjugate(m[1])[1], phrase),
@@ -202,6 +239,8 @@ def _forms(phrase: str) -> tuple[str, str, str]:
 
 Forms = tuple[str, str, str]
 PHRASE_FORMS: Final = {key: tuple(_forms(p) for p in phrases) for key, phrases in PHRASES.items()}
-ACT_FORMS: Final = tuple(_forms(p) for p in ACTS_ON)
+ACT_FORMS: Final = {outcome: tuple(_forms(p) for p in phrases) for outcome, phrases in ACTS_ON.items()}
+BOTH_ROLL_FORMS: Final = {outcome: tuple(_forms(p) for p in phrases) for outcome, phrases in BOTH_ROLL.items()}
+REST_FORMS: Final = tuple(_forms(p) for p in ("*rest on the ground", "*lie on the ground", "*rest", "*lie still"))
 CAMERA_FORMS: Final = {key: tuple(_forms(p) for p in phrases) for key, phrases in _CAMERA.items()}
 PLURALS: Final = {"box": "boxes", "fish": "fish", "dominoes": "dominoes", "domino tiles": "domino tiles"}

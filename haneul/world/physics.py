@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from haneul.errors import WorldError
 from haneul.world.backdrop import make_environment
 from haneul.world.events import EVENT_RULES, check_spec
 from haneul.world.framing import Framing, frame_clip
@@ -160,6 +161,8 @@ def _run(stage: Stage, model: mujoco.MjModel) -> _Log:
             log.body_vel[name][frame, :3], log.body_vel[name][frame, 3:] = velocity[3:], velocity[:3]
     if model.nbody == 1:  # nothing moves but puppets
         log.xpos_TG3[:], log.xmat_TG9[:] = log.xpos_TG3[0], log.xmat_TG9[0]
+    if data.warning.number[mujoco.mjtWarning.mjWARN_BADQACC]:  # MuJoCo has started over: what is logged is not true
+        raise WorldError(f"the physics of seed {stage.spec.seed} ({stage.spec.event}) diverged; draw another seed")
     log.contacts = touches.log()
     return log
 
@@ -225,7 +228,8 @@ def _subject_tracks(stage: Stage, log: _Log) -> tuple[Array, Array, Array]:
 def _spin(rot_T33: Array) -> Array:
     """Angular velocity [T, 3] in world axes of a sequence of rotations."""
     step = np.gradient(rot_T33, 1 / FPS, axis=0) @ np.swapaxes(rot_T33, 1, 2)
-    return np.stack([step[:, 2, 1] - step[:, 1, 2], step[:, 0, 2] - step[:, 2, 0], step[:, 1, 0] - step[:, 0, 1]], -1) / 2
+    x, y, z = step[:, 2, 1] - step[:, 1, 2], step[:, 0, 2] - step[:, 2, 0], step[:, 1, 0] - step[:, 0, 1]
+    return np.asarray(np.stack([x, y, z], -1) / 2)
 
 
 def _controls(stage: Stage, framing: Framing) -> NDArray[np.float32]:
@@ -256,7 +260,7 @@ def _environment(stage: Stage) -> Environment:
 def simulate(spec: ClipSpec) -> Truth:
     """Simulate a clip and log it at 24 frames per second, seconds * 24 + 1 frames.
 
-    Raises WorldError where the specification names something that cannot be.
+    Raises WorldError where the specification names something that cannot be, and where the physics diverges.
     """
     check_spec(spec)
     stage = Stage(spec=spec, rng=np.random.default_rng([spec.seed, 1]))
@@ -269,7 +273,8 @@ def simulate(spec: ClipSpec) -> Truth:
     log = _run(stage, model)
     table, focus = _geometry(stage, model, log)
     shown = _focus_table(stage, table, focus)
-    framing = frame_clip(shown, shown[0, :, GEOM_OBJECT] > 0, spec.camera, stage.shot, np.random.default_rng([spec.seed, 2]))
+    subjects = shown[0, :, GEOM_OBJECT] > 0
+    framing = frame_clip(shown, subjects, spec.camera, stage.shot, np.random.default_rng([spec.seed, 2]))
     dress(stage, shown, framing, np.random.default_rng([spec.seed, 3]))
     if stage.rows:
         still = np.repeat(np.array(stage.rows, np.float32)[None], len(table), axis=0)
@@ -278,6 +283,9 @@ def simulate(spec: ClipSpec) -> Truth:
     parts = {k: names for k, names in stage.members.items() if len(names) > 1}
     extra: dict[str, object] = dict(stage.extra)
     extra["height"] = framing.height
+    extra["mass"] = {
+        k: float(sum(model.body_subtreemass[model.body(n).id] for n in names)) for k, names in stage.members.items()
+    }
     extra["parts_pos"] = {k: np.array([log.body_pos[n] for n in names]).swapaxes(0, 1) for k, names in parts.items()}
     extra["parts_quat"] = {k: np.array([log.body_quat[n] for n in names]).swapaxes(0, 1) for k, names in parts.items()}
     return Truth(

@@ -1,21 +1,26 @@
-"""`haneul world render`: many clips into shards, on every core, resumable. `haneul world show`: one prompt's animatic."""
+"""`haneul world render`: many clips into shards, on every core, resumable. `haneul world show`: a prompt's animatic."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing as mp
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haneul.data.ledger import simulated
 from haneul.data.shards import Shard, read_meta, write_manifest, write_shard
-from haneul.errors import InputError, OutputError
+from haneul.errors import InputError, OutputError, WorldError
+from haneul.world import vocabulary
 from haneul.world.scene import FPS, ClipSpec, Facts, Truth
+
+Quality = Literal["fast", "fine"]  # as in world.render, which is imported late: it compiles
 
 STRIDE = 2  #: training clips take every second frame of the 24 fps log
 PATCH = 16
@@ -57,27 +62,41 @@ class Clip:
     truth: Truth
 
 
-def render_clip(spec: ClipSpec, size: tuple[int, int], *, stride: int = STRIDE, quality: str = "fast") -> Clip:
+def render_clip(spec: ClipSpec, size: tuple[int, int], *, stride: int = STRIDE, quality: Quality = "fast") -> Clip:
     """Simulate and draw. `size` is (width, height); every `stride`-th frame of the log is drawn."""
     from haneul.world.physics import simulate
-    from haneul.world.render import render_frame
 
     truth = simulate(spec)
-    frames, ids = [], []
+    drawn = list(draw(truth, size, stride=stride, quality=quality))
+    return Clip(video_THW3=np.stack([rgb for rgb, _ in drawn]), ids_THW=np.stack([ids for _, ids in drawn]), truth=truth)
+
+
+def draw(
+    truth: Truth, size: tuple[int, int], *, stride: int, quality: Quality
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Every `stride`-th frame of a simulation: picture uint8 [H, W, 3] and the visible subjects' ids uint8 [H, W]."""
+    from haneul.world.render import render_frame
+
     for i in range(0, len(truth.cameras), stride):
         frame = render_frame(
             truth.geoms_TNG[i],
             truth.environment,
             truth.cameras[i],
-            style=spec.style,
+            style=truth.spec.style,
             time=i / FPS,
             width=size[0],
             height=size[1],
             quality=quality,
         )
-        frames.append(frame.rgb)
-        ids.append(frame.ids)
-    return Clip(video_THW3=np.stack(frames), ids_THW=np.stack(ids), truth=truth)
+        yield frame.rgb, frame.ids
+
+
+def clearly_visible(ids_THW: NDArray[np.uint8], spec: ClipSpec) -> bool:
+    """Whether the subjects, if there are any, cover enough of the picture, and some of it from the start."""
+    if not spec.subjects:
+        return True
+    share = (ids_THW > 0).mean((1, 2))
+    return bool(np.median(share) >= MIN_SHARE and share[0] >= MIN_SHARE / 4)
 
 
 def windows(frames: int) -> list[tuple[int, int]]:
@@ -112,12 +131,12 @@ def _make(plan: Plan, index: int, size: tuple[int, int]) -> tuple[Clip, dict[str
 
     for attempt in range(50):
         seed = (plan.seed * 1_000_003 + index) * 64 + attempt
+        held = plan.held_out
         spec = sample_spec(
-            seed, richness=plan.richness, seconds=plan.seconds, only_held_out=plan.held_out, allow_held_out=plan.held_out
+            seed, richness=plan.richness, seconds=plan.seconds, only_held_out=held, allow_held_out=held
         )
         clip = render_clip(spec, size)
-        visible = (clip.ids_THW > 0).mean((1, 2)) if spec.subjects else np.ones(1)
-        if np.median(visible) >= MIN_SHARE and visible[0] >= MIN_SHARE / 4:
+        if clearly_visible(clip.ids_THW, spec):
             break
     frames = len(clip.video_THW3)
     meta = {

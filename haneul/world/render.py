@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from haneul.errors import WorldError
 from haneul.world import scalar as s
-from haneul.world.scene import GEOM_EMISSION, GEOM_OBJECT, GEOM_RADIUS, GEOM_WIDTH, Camera, Environment
+from haneul.world.light import FAR
+from haneul.world.scene import GEOM_OBJECT, GEOM_RADIUS, GEOM_WIDTH, Camera, Environment
 from haneul.world.styles import REACH, style_pixel
 from haneul.world.surfaces import SURFACES
-from haneul.world.tracer import FAR, first_pass, second_pass
+from haneul.world.tracer import first_pass, second_pass
 from haneul.world.vocabulary import SETTINGS, STYLES
 
 __all__ = ["SURFACES", "Frame", "Renderer", "render_frame"]
@@ -53,10 +54,10 @@ class Frame:
 def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The two cached CPU loops. `digest` is a closure variable so that a change of any source recompiles them."""
 
-    @numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+    @numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
     def trace(
         G: s.Array, P: s.Array, bounds: s.Array, x0: int, y0: int,
-        color: s.Array, depth: s.Array, key: NDArray[np.int64], out: s.Array,
+        color: s.Array, depth: s.Array, key: s.Keys, out: s.Array,
     ) -> int:  # fmt: skip
         rows, cols, N = key.shape[0], key.shape[1], G.shape[0]
         for row in range(rows):
@@ -67,16 +68,14 @@ def _compiled(digest: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 second_pass(G, N, P, bounds, x0 + col, y0 + row, row, col, color, depth, key, out)
         return len(digest)
 
-    @numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+    @numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
     def finish(
-        image: s.Array, key: NDArray[np.int64], x0: int, y0: int, top: int, left: int, style: int,
+        image: s.Array, key: s.Keys, x0: int, y0: int, top: int, left: int, style: int,
         height: float, width: float, time: float, rgb: NDArray[np.uint8],
     ) -> int:  # fmt: skip
         for row in range(rgb.shape[0]):
             for col in range(rgb.shape[1]):
-                r, g, b = style_pixel(
-                    image, key, row + top, col + left, x0 + col, y0 + row, style, height, width, time
-                )
+                r, g, b = style_pixel(image, key, row + top, col + left, x0 + col, y0 + row, style, height, width, time)
                 rgb[row, col, 0] = int(min(max(r, 0.0), 1.0) * 255.0 + 0.5)
                 rgb[row, col, 1] = int(min(max(g, 0.0), 1.0) * 255.0 + 0.5)
                 rgb[row, col, 2] = int(min(max(b, 0.0), 1.0) * 255.0 + 0.5)
@@ -90,7 +89,7 @@ _trace, _finish = _compiled(s.source_digest())
 
 def detail_of(richness: float) -> float:
     """Contrast of texture: nearly none at low richness, all at 1."""
-    return 0.05 + 0.95 * min(max(richness, 0.0), 1.0) ** 1.5
+    return 0.05 + 0.95 * math.pow(min(max(richness, 0.0), 1.0), 1.5)
 
 
 def _parameters(

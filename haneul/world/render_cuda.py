@@ -13,7 +13,7 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from haneul.errors import WorldError
-from haneul.world.scalar import Array, cuda_twin
+from haneul.world.scalar import Array, Keys, cuda_twin
 from haneul.world.styles import style_pixel
 from haneul.world.tracer import first_pass, second_pass
 
@@ -22,25 +22,25 @@ _BLOCK = (8, 8)  # small blocks: neighbouring rays take the same branches
 
 @functools.cache
 def _kernels() -> tuple[Any, Any, Any]:
-    if not cuda.is_available():
+    if not cuda.is_available():  # type: ignore[no-untyped-call]
         raise WorldError("device 'cuda' was asked for, but no CUDA GPU is available; use device 'cpu'")
     first, second, styled = cuda_twin(first_pass), cuda_twin(second_pass), cuda_twin(style_pixel)
 
-    @cuda.jit  # type: ignore[untyped-decorator]
+    @cuda.jit
     def trace(G, P, bounds, x0, y0, color, depth, key):  # type: ignore[no-untyped-def]
-        col, row = cuda.grid(2)
+        col, row = cuda.grid(2)  # type: ignore[attr-defined]
         if row < key.shape[0] and col < key.shape[1]:
             first(G, G.shape[0], P, bounds, x0 + col, y0 + row, row, col, color, depth, key)
 
-    @cuda.jit  # type: ignore[untyped-decorator]
+    @cuda.jit
     def refine(G, P, bounds, x0, y0, color, depth, key, out):  # type: ignore[no-untyped-def]
-        col, row = cuda.grid(2)
+        col, row = cuda.grid(2)  # type: ignore[attr-defined]
         if row < key.shape[0] and col < key.shape[1]:
             second(G, G.shape[0], P, bounds, x0 + col, y0 + row, row, col, color, depth, key, out)
 
-    @cuda.jit  # type: ignore[untyped-decorator]
+    @cuda.jit
     def finish(image, key, x0, y0, top, left, style, height, width, time, rgb):  # type: ignore[no-untyped-def]
-        col, row = cuda.grid(2)
+        col, row = cuda.grid(2)  # type: ignore[attr-defined]
         if row < rgb.shape[0] and col < rgb.shape[1]:
             r, g, b = styled(image, key, row + top, col + left, x0 + col, y0 + row, style, height, width, time)
             rgb[row, col, 0] = int(min(max(r, 0.0), 1.0) * 255.0 + 0.5)
@@ -56,7 +56,7 @@ def _grid(rows: int, cols: int) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def render_passes(
     geoms: Array, P: Array, bounds: Array, x0: int, y0: int, top: int, left: int,
-    shape: tuple[int, float, float, float], color: Array, depth: Array, key: NDArray[np.int64], image: Array,
+    shape: tuple[int, float, float, float], color: Array, depth: Array, key: Keys, image: Array,
     rgb: NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """All three passes; fills depth, key and rgb on the host. Raises WorldError without a GPU."""

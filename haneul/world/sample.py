@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from haneul.world.events import EVENT_RULES, cameras_for, check_spec, relations_
 from haneul.world.events.base import Role
 from haneul.world.scene import ClipSpec, Subject, held_out
 
-PHOTO_SHARE = 0.55
+PHOTO_SHARE = 0.7
 STATIC_SHARE = 0.25
 MOST_DRAWS = 400
 #: Colours that would vanish where they are.
@@ -90,9 +91,10 @@ def _draw(rng: np.random.Generator, seed: int, fixed: dict[str, Any], richness: 
         settings = tuple(s for s in settings if s not in vocabulary.TIMELESS)
     setting = _pick(rng, settings, fixed.get("setting"), "setting")
     subjects = fixed.get("subjects")
+    relation = _relation(rng, subjects, rule.cast, fixed) if rule.related else None
     if subjects is None:
         cast: list[Subject] = []
-        for index, role in enumerate(rule.cast):
+        for index, role in enumerate(_players(rule.cast, relation)):
             taken = cast[0].color if cast else fixed.get("color2")
             cast.append(_subject(rng, role, setting, fixed, "2" if index else "", taken))
         subjects = tuple(cast)
@@ -108,11 +110,36 @@ def _draw(rng: np.random.Generator, seed: int, fixed: dict[str, Any], richness: 
     styles = vocabulary.STYLES if style is not None else tuple(s for s in vocabulary.STYLES if s != "photo")
     return ClipSpec(
         seed=seed, setting=setting, event=event, subjects=subjects, direction=direction,
-        relation=_pick(rng, relations_for(subjects), fixed.get("relation"), "relation") if rule.related else None,
+        relation=relation,
         camera=_pick(rng, moving, camera, f"camera of {event!r}"), style=_pick(rng, styles, style, "style"),
         time=_pick(rng, times_for(setting), fixed.get("time"), f"time in {setting!r}"),
         seconds=seconds, richness=richness,
     )  # fmt: skip
+
+
+def _players(cast: tuple[Role, ...], relation: str | None) -> tuple[Role, ...]:
+    """The roles of a cast, of those kinds only that can rest in the relation."""
+    if relation is None:
+        return cast
+    first, second = cast
+    above = tuple(k for k in first.kinds if any(relation in relations_for(k, other) for other in second.kinds))
+    below = tuple(k for k in second.kinds if any(relation in relations_for(other, k) for other in first.kinds))
+    return replace(first, kinds=above), replace(second, kinds=below)
+
+
+def _relation(
+    rng: np.random.Generator, subjects: tuple[Subject, ...] | None, cast: tuple[Role, ...], fixed: dict[str, Any]
+) -> str:
+    """One of the relations that the pinned kinds allow."""
+    if subjects is not None:
+        kinds: tuple[tuple[str, ...], ...] = tuple((subject.kind,) for subject in subjects)
+    else:
+        pinned = (fixed.get("kind"), fixed.get("kind2"))
+        kinds = tuple((kind,) if kind else role.kinds for kind, role in zip(pinned, cast, strict=True))
+    allowed = {r for first in kinds[0] for second in kinds[1] for r in relations_for(first, second)}
+    options = tuple(r for r in vocabulary.RELATIONS if r in allowed)
+    relation: str = _pick(rng, options, fixed.get("relation"), "relation")
+    return relation
 
 
 def _sides(fixed: dict[str, Any], follows: bool) -> tuple[str, ...]:
@@ -123,16 +150,14 @@ def _sides(fixed: dict[str, Any], follows: bool) -> tuple[str, ...]:
 
 def _impossible(fixed: dict[str, Any], possible: tuple[str, ...]) -> str:
     asked = ", ".join(f"{k}={v!r}" for k, v in fixed.items() if v is not None)
-    rest = [k for k in fixed if k != "event"]
-    if possible:
-        return f"no clip has {asked}; with {', '.join(rest)} as asked the event can be: {', '.join(possible)}"
     event = fixed.get("event")
-    if event in EVENT_RULES:
-        rule = EVENT_RULES[event]
-        kinds = " and ".join("/".join(role.kinds) for role in rule.cast) or "none"
-        settings, cameras = ", ".join(vocabulary.event_settings(event)), ", ".join(rule.cameras)
-        return f"no clip has {asked}; {event!r} has settings {settings}; subjects {kinds}; cameras {cameras}"
-    return f"no clip has {asked}; leave one of them open"
+    if event not in EVENT_RULES:
+        return f"no clip has {asked}; leave one of them open"
+    rule = EVENT_RULES[event]
+    kinds = " and ".join("/".join(role.kinds) for role in rule.cast) or "none"
+    settings, cameras = ", ".join(vocabulary.event_settings(event)), ", ".join(rule.cameras)
+    other = f"; with the rest as asked the event can be: {', '.join(possible)}" if possible else ""
+    return f"no clip has {asked}; {event!r} has settings {settings}; subjects {kinds}; cameras {cameras}{other}"
 
 
 def sample_spec(
@@ -160,9 +185,7 @@ def sample_spec(
         if (out and (allow_held_out or only_held_out)) or (not out and not only_held_out):
             check_spec(spec)
             return spec
-        if attempt < 100:  # the event stays, so that the mix over events stays even
-            event = spec.event
-        else:
-            event = fixed.get("event")
+        # the event stays for a while, so that the mix over events stays even
+        event = spec.event if attempt < MOST_DRAWS // 4 else fixed.get("event")
     side = "held out" if only_held_out else "for training"
     raise WorldError(f"no combination {side} with {', '.join(f'{k}={v!r}' for k, v in fixed.items())}; fix less")

@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Keys = NDArray[np.int64]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def scalar(function: _F) -> _F:
     """Compile for the CPU. error_model: division by zero gives infinity as in C, without a branch at every division."""
-    return cast(_F, numba.njit(fastmath=True, error_model="numpy", nogil=True)(function))
+    compiled = numba.njit(fastmath=True, error_model="numpy", nogil=True)(function)
+    return cast(_F, compiled)
 
 
 # Slots of the parameter vector that describes one picture to every function (float64 [P_LENGTH]).
@@ -50,7 +52,7 @@ def cuda_twin(function: Any) -> Any:
     for name in python.__code__.co_names:
         if hasattr(names.get(name), "py_func"):
             names[name] = cuda_twin(names[name])
-    return cuda.jit(device=True)(FunctionType(python.__code__, names, python.__name__, python.__defaults__))
+    return cuda.jit(device=True)(FunctionType(python.__code__, names, python.__name__, python.__defaults__))  # type: ignore[no-untyped-call]
 
 
 def source_digest() -> str:
@@ -60,7 +62,7 @@ def source_digest() -> str:
     points carry this digest as a closure variable, which is part of numba's cache key.
     """
     digest = hashlib.sha256(numba.__version__.encode())
-    for name in ("scalar", "surfaces", "paintings", "backdrop", "tracer", "styles", "render"):
+    for name in ("scalar", "surfaces", "paintings", "backdrop", "solids", "light", "tracer", "styles", "render"):
         path = Path(__file__).with_name(f"{name}.py")
         digest.update(path.read_bytes() if path.exists() else b"")
     return digest.hexdigest()
@@ -76,6 +78,12 @@ def smooth(a: float, b: float, x: float) -> float:
     """Hermite step from 0 at a to 1 at b."""
     t = min(max((x - a) / (b - a), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
+
+
+@scalar
+def cell(x: float) -> int:
+    """Floor as an integer on every target (CUDA's math.floor returns a float)."""
+    return int(math.floor(x))  # noqa: RUF046
 
 
 @scalar
@@ -95,9 +103,8 @@ def hash2(ix: int, iy: int) -> float:
 @scalar
 def noise2(x: float, y: float) -> float:
     """Value noise in [-1, 1] with one cell per unit."""
-    fx, fy = math.floor(x), math.floor(y)
-    ix, iy = int(fx), int(fy)
-    u, v = x - fx, y - fy
+    ix, iy = cell(x), cell(y)
+    u, v = x - ix, y - iy
     u, v = u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v)
     a, b = hash2(ix, iy), hash2(ix + 1, iy)
     c, d = hash2(ix, iy + 1), hash2(ix + 1, iy + 1)
@@ -160,9 +167,7 @@ def hue(h: float) -> tuple[float, float, float]:
 
 
 @scalar
-def mix3(
-    a: tuple[float, float, float], b: tuple[float, float, float], t: float
-) -> tuple[float, float, float]:
+def mix3(a: tuple[float, float, float], b: tuple[float, float, float], t: float) -> tuple[float, float, float]:
     return a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t
 
 

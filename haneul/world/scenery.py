@@ -235,7 +235,7 @@ def _space(stage: Stage, g: Ground, rng: np.random.Generator) -> None:
         rgb = (0.25 + 0.5 * tone[0], 0.25 + 0.5 * tone[1], 0.25 + 0.5 * tone[2])
         side = rng.choice((-1, 1))
         away = g.unit * rng.uniform(5.0, 7.0)
-        radius = away * rng.uniform(0.36, 0.5) / (1 + 3 * k)  # cut by the picture's border, so that it reads as a planet
+        radius = away * rng.uniform(0.36, 0.5) / (1 + 3 * k)  # cut by the picture's border: a planet
         pos = (g.x + side * away * rng.uniform(0.62, 0.8), g.back + away, g.look_z + away * rng.uniform(-0.45, 0.4))
         stage.fixture("planet", "sphere", pos, (radius,), Look(rgb=rgb, surface="marble", seed=rng.uniform()))
 

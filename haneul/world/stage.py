@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from haneul.world.surfaces import SURFACES
 from haneul.world.scene import (
     FPS,
     GEOM_EMISSION,
@@ -30,9 +30,10 @@ from haneul.world.scene import (
     GEOM_WIDTH,
     ClipSpec,
 )
+from haneul.world.surfaces import SURFACES
 from haneul.world.vocabulary import COLORS, MATERIALS
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # of floats
 Vector = Sequence[float] | Array
 #: Called once per physics step with the simulation time; it writes controls, forces or mocap poses.
 Actuate = Callable[[float], None]
@@ -42,15 +43,23 @@ SHAPE_TYPES = {"ball": "sphere", "box": "box", "cylinder": "cylinder", "capsule"
 #: Share of the speed that is left after a bounce on hard ground.
 RESTITUTION = {"rubber": 0.88, "plastic": 0.84, "wood": 0.80, "metal": 0.76, "marble": 0.72, "neon": 0.83}
 FRICTION = {"rubber": 1.0, "plastic": 0.5, "wood": 0.6, "metal": 0.4, "marble": 0.45, "neon": 0.5}
-CONTACT_STIFFNESS = 30000.0  # 1/s^2; a contact lasts about 18 ms, 9 physics steps
+STIFFNESS_STEP = 0.36  # a contact's natural frequency times the physics step: it lasts about 9 steps, and is stable
 TIMESTEP = 1.0 / 480.0
 IDENTITY = np.eye(3)
+# What a geom can touch: bit 1 is the ground and the fixtures, bit 2 the other solids.
+ANYTHING = 'contype="3" conaffinity="3"'
+SOLIDS_ONLY = 'contype="2" conaffinity="2"'
+FIXED_ONLY = 'contype="1" conaffinity="1"'
 
 
-def contact_damping(restitution: float) -> float:
-    """Damping in 1/s of a contact that gives back `restitution` of the speed (damped oscillator, half a period)."""
+def contact_spring(restitution: float, timestep: float) -> tuple[float, float]:
+    """Stiffness (1/s^2) and damping (1/s) of a contact that gives back `restitution` of the speed.
+
+    A damped oscillator over half a period; the stiffness follows from the physics step.
+    """
+    frequency = STIFFNESS_STEP / timestep
     log = math.log(restitution)
-    return -2.0 * log / math.hypot(math.pi, log) * math.sqrt(CONTACT_STIFFNESS)
+    return frequency**2, -2.0 * log / math.hypot(math.pi, log) * frequency
 
 
 def bounding_radius(kind: str, size: Vector) -> float:
@@ -69,7 +78,12 @@ def rotation(axis: Vector, angle: float) -> Array:
     """Rotation matrix [3, 3] by `angle` around unit vector `axis` (Rodrigues' formula)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], float)
-    return IDENTITY + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross)
+    return np.asarray(IDENTITY + math.sin(angle) * cross + (1 - math.cos(angle)) * (cross @ cross))
+
+
+def turns(axis: Vector, angles_T: Array) -> Array:
+    """Rotation matrices [T, 3, 3] around one axis."""
+    return np.array([rotation(axis, float(a)) for a in angles_T])
 
 
 def quaternion(rot: Array) -> Array:
@@ -117,6 +131,23 @@ class Puppet:
     rot_T33: Array
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rig:
+    """A frame that moves, to which a figure's puppets are fixed."""
+
+    stage: Stage
+    pos_T3: Array
+    frame_T33: Array
+
+    def attach(self, kind: str, size: Vector, local: Array | Vector, look: Look, rot: Array = IDENTITY) -> None:
+        """Add a puppet at `local` ([3] or [T, 3]) turned by `rot` ([3, 3] or [T, 3, 3]) in the rig's axes."""
+        frames = len(self.pos_T3)
+        offset = np.broadcast_to(np.asarray(local, float), (frames, 3))
+        turn = np.broadcast_to(rot, (frames, 3, 3))
+        pos = self.pos_T3 + np.einsum("tij,tj->ti", self.frame_T33, offset)
+        self.stage.puppet(kind, size, look, pos, self.frame_T33 @ turn)
+
+
 @dataclass(kw_only=True)
 class Shot:
     """What an event asks of the camera; `framing` does the rest."""
@@ -148,6 +179,7 @@ class Stage:
     rng: np.random.Generator
     gravity: float = -9.81
     ground: bool = True
+    grip: float = 0.3  # friction of the ground and the fixtures; of two that touch the greater counts
     timestep: float = TIMESTEP
     options: str = ""  # further attributes of MJCF's <option>
     worldbody: list[str] = field(default_factory=list)
@@ -194,23 +226,29 @@ class Stage:
         subject = self.spec.subjects[index - 1]
         surface = surface or subject.material or "plastic"
         glow = 0.9 if surface == "neon" else 0.0
-        return Look(rgb=COLORS[subject.color], surface=surface, emission=glow, subject=index, seed=self.uniform(0, 0.99))
+        seed = self.uniform(0, 0.99)
+        return Look(rgb=COLORS[subject.color], surface=surface, emission=glow, subject=index, seed=seed)
 
     def geom(
         self, name: str, kind: str, size: Vector, look: Look | None, *, pos: Vector = (0, 0, 0),
-        quat: Vector = (1, 0, 0, 0), density: float = 500.0, material: str | None = None, restitution: float | None = None,
-        friction: float | None = None, rolling: float = 0.0005, attrs: str = "",
+        quat: Vector = (1, 0, 0, 0), density: float | None = None, material: str | None = None,
+        restitution: float | None = None, friction: float | None = None, rolling: float = 0.0, attrs: str = "",
     ) -> str:  # fmt: skip
-        """MJCF of a geom, and note how it is drawn. Contact properties come from `material` where one is given."""
+        """MJCF of a geom, and note how it is drawn.
+
+        Contact properties come from `material` where one is given. `rolling` is the coefficient of rolling friction in
+        metres; without it the contact resists sliding only.
+        """
         size = tuple(float(v) for v in size)
         if look is not None:
             self.looks[name] = (kind, size, look)
         if material is not None:
-            density = MATERIALS[material]
-            damping = contact_damping(restitution or RESTITUTION[material])
+            stiffness, damping = contact_spring(restitution or RESTITUTION[material], self.timestep)
             grip = FRICTION[material] if friction is None else friction
-            rolls = 3 if kind == "box" else 6
-            attrs += f' solref="{-CONTACT_STIFFNESS} {-damping:.4g}" friction="{grip} .005 {rolling}" condim="{rolls}"'
+            spring = f'solref="{-stiffness:.6g} {-damping:.4g}"'
+            attrs += f' {spring} friction="{grip} .005 {rolling}" condim="{6 if rolling else 3}"'
+        if density is None:
+            density = MATERIALS[material] if material else 500.0
         return (
             f'<geom name="{name}" type="{kind}" size="{text(size)}" pos="{text(pos)}" quat="{text(quat)}" '
             f'density="{density:.6g}" {attrs}/>'
@@ -223,30 +261,36 @@ class Stage:
         self.members.setdefault(index, []).append(name)
         if velocity is not None:
             self.velocities[name] = np.asarray(velocity, float)
-        self.worldbody.append(
-            f'<body name="{name}" pos="{text(pos)}" quat="{text(quat)}">{joint}{content}</body>'
-        )
+        self.worldbody.append(f'<body name="{name}" pos="{text(pos)}" quat="{text(quat)}">{joint}{content}</body>')
         return name
 
     def solid(self, index: int, size: Vector, pos: Vector, *, part: int | None = None, quat: Vector = (1, 0, 0, 0),
               velocity: Vector | None = None, shape: str | None = None, look: Look | None = None,
               restitution: float | None = None, friction: float | None = None,
-              rolling: float = 0.0005) -> str:  # fmt: skip
-        """Add a free rigid body with the shape, colour and material of subject `index`."""
+              rolling: float = 0.0, stands: bool = False) -> str:  # fmt: skip
+        """Add a free rigid body with the shape, colour and material of subject `index`; an upright one `stands`."""
         subject = self.spec.subjects[index - 1]
         kind = SHAPE_TYPES[shape or subject.kind]
         name = f"subject {index}" if part is None else f"subject {index}.{part}"
-        geom = self.geom(
-            name, kind, size, look or self.subject_look(index), material=subject.material or "plastic",
-            restitution=restitution, friction=friction, rolling=rolling,
-        )  # fmt: skip
-        return self.body(index, geom, pos, quat=quat, part=part, velocity=velocity)
+        contact: dict[str, Any] = {
+            "material": subject.material or "plastic", "restitution": restitution, "friction": friction,
+            "rolling": rolling,
+        }  # fmt: skip
+        foot = ""
+        if stands and kind == "cylinder":
+            # MuJoCo's flat cylinder rocks on a plane by itself: it touches solids only and stands on a box inside it
+            inner, half = 0.7 * float(size[0]), float(size[1]) / 2
+            foot = self.geom(f"{name} foot", "box", (inner, inner, half), None, pos=(0, 0, -half), density=0.0,
+                             **contact, attrs=FIXED_ONLY)  # fmt: skip
+        solid_attrs = SOLIDS_ONLY if foot else ANYTHING
+        geom = self.geom(name, kind, size, look or self.subject_look(index), **contact, attrs=solid_attrs)
+        return self.body(index, geom + foot, pos, quat=quat, part=part, velocity=velocity)
 
     def fixture(self, name: str, kind: str, pos: Vector, size: Vector, look: Look, *, rot: Array = IDENTITY,
                 solid: bool = False, focus: bool = False) -> None:  # fmt: skip
         """Add something that never moves; `solid` ones can be touched, and the camera keeps `focus` ones in view."""
         if solid:
-            attrs = 'friction=".3 .001 .0001"'
+            attrs = f'friction="{self.grip} .001 .0001"'
             self.worldbody.append(self.geom(name, kind, size, look, pos=pos, quat=quaternion(rot), attrs=attrs))
             if focus:
                 self.focus.add(name)
@@ -266,11 +310,12 @@ class Stage:
 
     def mjcf(self) -> str:
         """The model as MuJoCo's XML."""
-        floor = '<geom name="ground" type="plane" size="0 0 1" friction=".3 .001 .0001"/>' if self.ground else ""
+        plane = f'<geom name="ground" type="plane" size="0 0 1" friction="{self.grip} .001 .0001"/>'
+        floor = plane if self.ground else ""
         return (
             f'<mujoco><option timestep="{self.timestep:.9f}" gravity="0 0 {self.gravity}" integrator="implicitfast" '
-            f'{self.options}/><worldbody>{floor}{"".join(self.worldbody)}</worldbody>'
-            f'<actuator>{"".join(self.actuators)}</actuator><equality>{"".join(self.equalities)}</equality></mujoco>'
+            f"{self.options}/><worldbody>{floor}{''.join(self.worldbody)}</worldbody>"
+            f"<actuator>{''.join(self.actuators)}</actuator><equality>{''.join(self.equalities)}</equality></mujoco>"
         )
 
 

@@ -54,7 +54,9 @@ KINDS: Final = (
 STYLES: Final = (
     "photo", "watercolor", "pixel art", "cyberpunk", "pencil sketch", "oil painting", "cartoon", "film noir",
 )  # fmt: skip
-CAMERAS: Final = ("static", "orbit left", "orbit right", "push in", "pull back", "crane up", "truck left", "truck right")
+CAMERAS: Final = (
+    "static", "orbit left", "orbit right", "push in", "pull back", "crane up", "truck left", "truck right",
+)  # fmt: skip
 RELATIONS: Final = ("left of", "right of", "behind", "in front of", "on top of")
 
 #: event -> (settings where it can happen or () for every grounded one, outcomes that an observer may report).

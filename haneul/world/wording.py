@@ -21,6 +21,10 @@ AMBIGUOUS: Final = (("robot stops", "stands"), ("robot looks", "stands"), ("robo
 SUBJECTLESS: Final = ("waves", "paintings", "gallery tour", "leaves", "snowfall")
 
 
+#: Facts of less than this many seconds are of a single frame.
+ONE_FRAME: Final = 0.06
+
+
 class Caption(NamedTuple):
     """A caption and the names of the facts that it states (setting, time, style, camera, event, kind, color, …)."""
 
@@ -29,7 +33,7 @@ class Caption(NamedTuple):
 
 
 class Dice:
-    """Cheap choices: uniform numbers drawn from a generator 64 at a time (one numpy call costs as much as 20 of these)."""
+    """Cheap choices: uniform numbers drawn from a generator 64 at a time (a numpy call costs as much as 20)."""
 
     __slots__ = ("_next", "_rng", "_values")
 
@@ -78,7 +82,18 @@ class Plan:
 
     @property
     def still(self) -> bool:
+        """Nothing happens: a single frame, or a stretch of a clip in which the event has not begun."""
         return self.facts.outcome is None
+
+    @property
+    def frame(self) -> bool:
+        """A single frame, which may be called a photo and has no camera movement."""
+        return self.facts.outcome is None and self.facts.seconds < ONE_FRAME
+
+    @property
+    def both_roll(self) -> bool:
+        """Whether two things may be said to roll towards each other: only balls do."""
+        return all(s.kind == "ball" for s in self.facts.subjects[:2])
 
     def color_of(self, subject: Subject) -> str | None:
         """The colour to say, or None where it is dropped or cannot be seen."""
@@ -99,7 +114,9 @@ def make_plan(facts: Facts, dice: Dice, length: Length) -> Plan:
     """Decide what a caption of `length` (not 'word') mentions of `facts`."""
     time, style, camera, static, photo, material, direction, count = _RATES[length]
     short = length == "short"
-    moves = facts.outcome is not None and (facts.event != "gallery tour" or facts.camera.startswith("truck"))
+    moves = (facts.outcome is not None or facts.seconds >= ONE_FRAME) and (
+        facts.event != "gallery tour" or facts.camera.startswith("truck")
+    )
     return Plan(
         facts=facts,
         length=length,

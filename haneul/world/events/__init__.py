@@ -1,17 +1,25 @@
 """The events of the world: their rules by name, the check of a specification, and the observer.
 
-    facts = observe(simulate(spec), start, stop)
+facts = observe(simulate(spec), start, stop)
 """
 
 from __future__ import annotations
 
 from haneul.errors import WorldError
 from haneul.world import vocabulary
-from haneul.world.events import gallery, nature, robots, solids, swinging, vehicles
+from haneul.world.events import gallery, nature, robots, solids, stacks, swinging, vehicles
 from haneul.world.events.base import EventRule, Role, Window
 from haneul.world.scene import FPS, ClipSpec, Facts, Subject, Truth
 
-_ALL = {**solids.RULES, **swinging.RULES, **vehicles.RULES, **robots.RULES, **nature.RULES, **gallery.RULES}
+_ALL = {
+    **solids.RULES,
+    **stacks.RULES,
+    **swinging.RULES,
+    **vehicles.RULES,
+    **robots.RULES,
+    **nature.RULES,
+    **gallery.RULES,
+}
 #: Rules in the vocabulary's order.
 EVENT_RULES: dict[str, EventRule] = {name: _ALL[name] for name in vocabulary.EVENTS}
 LONGEST = 20.0  # seconds
@@ -27,11 +35,10 @@ def cameras_for(event: str, direction: str | None = None) -> tuple[str, ...]:
     return rule.cameras
 
 
-def relations_for(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
-    """Relations that two solids can rest in: only a flat top carries another thing."""
-    flat = len(subjects) > 1 and subjects[1].kind in solids.FLAT_TOP
-    upright = bool(subjects) and subjects[0].kind != "capsule"
-    return tuple(r for r in vocabulary.RELATIONS if r != "on top of" or (flat and upright))
+def relations_for(first: str, second: str) -> tuple[str, ...]:
+    """Relations that solids of two kinds can rest in: only a flat top carries another thing, and not a capsule."""
+    carries = second in solids.FLAT_TOP and first != "capsule"
+    return tuple(r for r in vocabulary.RELATIONS if r != "on top of" or carries)
 
 
 def _require(value: object, allowed: tuple[object, ...], what: str) -> None:
@@ -56,7 +63,8 @@ def check_spec(spec: ClipSpec) -> None:
     for subject, role in zip(spec.subjects, rule.cast, strict=True):
         check_subject(subject, role, spec.event)
     _require(spec.direction, ("left", "right") if rule.directed else (None,), f"direction of {spec.event!r}")
-    _require(spec.relation, relations_for(spec.subjects) if rule.related else (None,), f"relation in {spec.event!r}")
+    relations = relations_for(spec.subjects[0].kind, spec.subjects[1].kind) if rule.related else (None,)
+    _require(spec.relation, relations, f"relation in {spec.event!r}")
     _require(spec.camera, cameras_for(spec.event, spec.direction), f"camera of {spec.event!r}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from haneul.world.scene import FPS, GEOM_OBJECT, GEOM_POS, Camera, Truth
+from haneul.world.scene import FPS, Camera, Truth
 from haneul.world.stage import Array, Stage
 from haneul.world.vocabulary import CAMERAS, MATERIALS
 
@@ -118,10 +118,4 @@ class EventRule:
 def tilted(quat_PQ: Array, start_PQ: Array) -> Array:
     """Angles in degrees [P] between orientations and the ones at the start of the clip."""
     dot = np.abs((quat_PQ * start_PQ).sum(-1)).clip(0, 1)
-    return np.degrees(2 * np.arccos(dot))
-
-
-def object_centre(truth: Truth, frame: int, subject: int) -> Array:
-    """Mean position [3] of a subject's drawn geoms."""
-    table = truth.geoms_TNG[frame]
-    return table[table[:, GEOM_OBJECT] == subject][:, GEOM_POS].astype(float).mean(0)
+    return np.asarray(np.degrees(2 * np.arccos(dot)))

@@ -74,7 +74,8 @@ def build_tour(stage: Stage) -> None:
     _hang(stage, [gap * (k - (count - 1) / 2) for k in range(count)], half)
     side = 1.0 if stage.spec.camera == "truck right" else -1.0
     stage.shot = Shot(target=np.array([0.0, 0.0, EYE_HEIGHT - 0.14]), distance=stage.uniform(2.7, 3.1),
-                      azimuth=math.radians(10), elevation=(math.radians(0), math.radians(3)), truck=side * PACE)  # fmt: skip
+                      azimuth=math.radians(10), elevation=(math.radians(0), math.radians(3)),
+                      truck=side * PACE)  # fmt: skip
 
 
 def observe_tour(window: Window) -> Observation:

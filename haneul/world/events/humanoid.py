@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from haneul.world.stage import Array, Look, Stage, rotation
+from haneul.world.stage import Array, Look, Stage, rotation, turns
 
 THIGH, SHIN, ANKLE = 0.43, 0.43, 0.09
 UPPER_ARM, FOREARM = 0.30, 0.29
@@ -77,11 +77,6 @@ class Figure:
     head_turn: Array
 
 
-def turns(axis: tuple[float, float, float], angles: Array) -> Array:
-    """Rotations [T, 3, 3] around one axis."""
-    return np.array([rotation(axis, float(a)) for a in angles])
-
-
 def _foot(travel: Array, cycle: float, phase: float) -> tuple[Array, Array, Array]:
     """Position along the way, height and pitch [T] of one foot: it does not slide while it is down."""
     count = travel / cycle + phase
@@ -97,7 +92,10 @@ def _foot(travel: Array, cycle: float, phase: float) -> tuple[Array, Array, Arra
 def solve(pose: Pose) -> Figure:
     """Joints of the figure for each frame."""
     frames = len(pose.travel_T)
-    full = lambda a: np.broadcast_to(a, (frames,))  # noqa: E731
+
+    def full(track: Array) -> Array:
+        return np.broadcast_to(track, (frames,))
+
     base = rotation(Z, pose.heading)
     forward, left = base[:, 0], base[:, 1]
     up = np.array(Z)
@@ -114,11 +112,10 @@ def solve(pose: Pose) -> Figure:
         knee, ankle = two_link(hip, ankle, THIGH, SHIN, np.tile(forward, (frames, 1)))
         legs.append((hip, knee, ankle, pitch))
     torso = base @ turns(Z, full(pose.twist_T)) @ turns(Y, full(pose.lean_T) + 0.06 * moving)
-    local = lambda x, y, z: hips + torso @ np.array([x, y, z])  # noqa: E731
     swing = 0.55 * moving * np.sin(beat / 2 + 0.6)
     arms = []
     for k, side in enumerate((1, -1)):
-        shoulder = local(0.0, side * SHOULDER_SIDE, 0.50)
+        shoulder = hips + torso @ np.array([0.0, side * SHOULDER_SIDE, 0.50])
         angle = -side * swing
         elbow_bend = 0.35 + 0.25 * moving
         down = torso @ np.array([0.0, side * 0.10, -1.0])
@@ -134,7 +131,8 @@ def solve(pose: Pose) -> Figure:
         arms.append((shoulder, elbow, hand))
     head_turn = base @ turns(Z, full(pose.twist_T) + full(pose.look_T)) @ turns(Y, 0.45 * full(pose.lean_T))
     return Figure(
-        hips=hips, frame=np.tile(base, (frames, 1, 1)), torso=torso, neck=local(0.02, 0, 0.60), legs=tuple(legs),
+        hips=hips, frame=np.tile(base, (frames, 1, 1)), torso=torso, neck=hips + torso @ np.array([0.02, 0.0, 0.60]),
+        legs=tuple(legs),
         arms=tuple(arms), head_turn=head_turn,
     )  # fmt: skip
 

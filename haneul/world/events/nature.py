@@ -9,17 +9,12 @@ import numpy as np
 
 from haneul.world.events.base import NO_TRUCK, EventRule, Observation, Role, Window
 from haneul.world.events.solids import size_of
-from haneul.world.stage import Actuate, Array, Look, Shot, Stage, rotation
+from haneul.world.stage import Actuate, Look, Rig, Shot, Stage, rotation, turns
 from haneul.world.vocabulary import SHAPES
 
-Y, Z = (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 G = 9.81
 EYE = Look(rgb=(0.01, 0.01, 0.01), surface="plastic", subject=1)
-
-
-def turns(axis: tuple[float, float, float], angles_T: Array) -> Array:
-    """Rotations [T, 3, 3] around one axis."""
-    return np.array([rotation(axis, float(a)) for a in angles_T])
 
 
 # --- float ------------------------------------------------------------------------------------------------------------
@@ -40,7 +35,8 @@ def build_float(stage: Stage) -> None:
         mass = float(model.body_mass[body])
         half = float(model.geom_rbound[model.body_geomadr[body]]) * 0.72
         lift = 2.4 * G * mass  # buoyancy when wholly under water: the thing rides with 42% of its height submerged
-        force, velocity = data.xfrc_applied[body], data.qvel
+        inertia, axes = model.dof_M0[3:6].copy(), data.xmat[body].reshape(3, 3)
+        force, velocity = data.qfrc_applied, data.qvel  # of a free joint: linear in world, angular in body axes
 
         def act(time: float) -> None:
             level = swell * math.sin(pace * time + phase)
@@ -49,10 +45,8 @@ def build_float(stage: Stage) -> None:
             rise = swell * pace * math.cos(pace * time + phase)
             force[0], force[1] = -drag * velocity[0], -drag * velocity[1]
             force[2] = lift * under - drag * (velocity[2] - rise)
-            tip = 1.4 * mass * half * half * under * math.sin(0.83 * pace * time + phase)
-            force[3] = tip - 0.35 * drag * half * half * velocity[3]
-            force[4] = 0.8 * tip - 0.35 * drag * half * half * velocity[4]
-            force[5] = -0.35 * drag * half * half * velocity[5]
+            rock = 1.8 * math.sin(0.83 * pace * time + phase)  # rad/s^2 by the waves' slope
+            force[3:6] = under * inertia * (rock * (axes[0] + 0.8 * axes[1]) - 1.8 * velocity[3:6])
 
         return act
 
@@ -95,22 +89,23 @@ def build_fish(stage: Stage) -> None:
     pale = Look(rgb=tuple(0.4 + 0.55 * c for c in skin.rgb), surface="plastic", subject=1)  # type: ignore[arg-type]
     size = stage.uniform(0.52, 0.60)
 
-    def attach(kind: str, half: tuple[float, ...], local: Array, rot: Array, look: Look) -> None:
-        stage.puppet(kind, [size * h for h in half], look, pos + np.einsum("tij,tj->ti", frame, size * local), frame @ rot)
-
-    still = np.tile(np.eye(3), (len(t), 1, 1))
+    rig = Rig(stage=stage, pos_T3=pos, frame_T33=frame)
     wag, tip = turns(Z, beat * 0.5), turns(Z, beat)
-    at = lambda *v: np.tile(np.array(v, float), (len(t), 1))  # noqa: E731
-    attach("ellipsoid", (1.0, 0.30, 0.46), at(0, 0, 0), still, skin)
-    stem = at(-0.75, 0, 0)
-    attach("ellipsoid", (0.42, 0.13, 0.20), stem + np.einsum("tij,j->ti", wag, [-0.35, 0, 0]), wag, skin)
-    fin = stem + np.einsum("tij,j->ti", wag, [-0.62, 0, 0])
+    rig.attach("ellipsoid", (size, 0.30 * size, 0.46 * size), (0, 0, 0), skin)
+    stem = np.array([-0.75, 0, 0])
+    rig.attach(
+        "ellipsoid", (0.42 * size, 0.13 * size, 0.20 * size), size * (stem + wag @ np.array([-0.35, 0, 0])), skin, wag
+    )
+    fin = stem + wag @ np.array([-0.62, 0, 0])
     for turn in (-0.6, 0.6):
         blade = tip @ rotation(Y, turn)
-        attach("ellipsoid", (0.36, 0.05, 0.14), fin + np.einsum("tij,j->ti", blade, [-0.26, 0, 0]), blade, pale)
-    attach("ellipsoid", (0.30, 0.04, 0.22), at(-0.05, 0, 0.48), still @ rotation(Y, 0.5), pale)
+        where = size * (fin + blade @ np.array([-0.26, 0, 0]))
+        rig.attach("ellipsoid", (0.36 * size, 0.05 * size, 0.14 * size), where, pale, blade)
+    rig.attach(
+        "ellipsoid", (0.30 * size, 0.04 * size, 0.22 * size), (-0.05 * size, 0, 0.48 * size), pale, rotation(Y, 0.5)
+    )
     for y in (-0.2, 0.2):
-        attach("sphere", (0.085,), at(0.68, y, 0.12), still, EYE)
+        rig.attach("sphere", (0.085 * size,), (0.68 * size, y * size, 0.12 * size), EYE)
     stage.roots[1] = (pos, frame)
     stage.actions_T4 = np.stack([np.zeros_like(t), np.full_like(t, abs(forward)), leaping * 1.0, np.zeros_like(t)], -1)
     stage.extra["air"] = air
@@ -143,31 +138,25 @@ def build_bird(stage: Stage) -> None:
     wing = Look(rgb=tuple(0.75 * c for c in body.rgb), surface="cloth", subject=1)  # type: ignore[arg-type]
     beak = Look(rgb=(0.95, 0.55, 0.05), surface="plastic", subject=1)
 
-    def attach(kind: str, half: tuple[float, ...], local: Array, rot: Array, look: Look) -> None:
-        stage.puppet(kind, half, look, pos + np.einsum("tij,tj->ti", frame, local), frame @ rot)
-
-    still = np.tile(np.eye(3), (len(t), 1, 1))
-    at = lambda *v: np.tile(np.array(v, float), (len(t), 1))  # noqa: E731
-    attach("ellipsoid", (0.46, 0.17, 0.17), at(0, 0, 0), still, body)
-    attach("sphere", (0.15,), at(0.47, 0, 0.12), still, body)
-    attach("ellipsoid", (0.13, 0.04, 0.04), at(0.66, 0, 0.10), still, beak)
-    attach("ellipsoid", (0.28, 0.13, 0.03), at(-0.60, 0, 0.03), still @ rotation(Y, 0.12), wing)
+    rig = Rig(stage=stage, pos_T3=pos, frame_T33=frame)
+    rig.attach("ellipsoid", (0.46, 0.17, 0.17), (0, 0, 0), body)
+    rig.attach("sphere", (0.15,), (0.47, 0, 0.12), body)
+    rig.attach("ellipsoid", (0.13, 0.04, 0.04), (0.66, 0, 0.10), beak)
+    rig.attach("ellipsoid", (0.28, 0.13, 0.03), (-0.60, 0, 0.03), wing, rotation(Y, 0.12))
     for y in (-0.11, 0.11):
-        attach("sphere", (0.032,), at(0.54, y, 0.17), still, EYE)
+        rig.attach("sphere", (0.032,), (0.54, y, 0.17), EYE)
     for hand in (-1, 1):
-        root = turns((1.0, 0.0, 0.0), hand * inner)
-        far = root @ turns((1.0, 0.0, 0.0), hand * outer)
-        reach = np.einsum("tij,j->ti", root, [0.0, hand * 0.62, 0.0])
-        shoulder = at(0.06, hand * 0.10, 0.08)
-        attach("ellipsoid", (0.26, 0.36, 0.035), shoulder + reach / 2, root, wing)
-        tip = shoulder + reach + np.einsum("tij,j->ti", far, [-0.05, hand * 0.26, 0.0])
-        attach("ellipsoid", (0.20, 0.34, 0.028), tip, far, wing)
+        root = turns(X, hand * inner)
+        far = root @ turns(X, hand * outer)
+        shoulder, reach = np.array([0.06, hand * 0.10, 0.08]), root @ np.array([0.0, hand * 0.62, 0.0])
+        rig.attach("ellipsoid", (0.26, 0.36, 0.035), shoulder + reach / 2, wing, root)
+        rig.attach(
+            "ellipsoid", (0.20, 0.34, 0.028), shoulder + reach + far @ np.array([-0.05, hand * 0.26, 0]), wing, far
+        )
     stage.roots[1] = (pos, frame)
     stage.actions_T4 = np.tile([0.0, abs(speed) / 2, 0.0, 0.0], (len(t), 1))
-    low = height - 0.6 if stage.spec.setting == "sea" else height - 1.0
     stage.shot = Shot(azimuth=math.radians(14), elevation=(math.radians(-3), math.radians(9)), width=1.75,
                       height=(0.34, 0.44))  # fmt: skip
-    stage.extra["ground_clearance"] = low
 
 
 def observe_bird(window: Window) -> Observation:
@@ -231,7 +220,8 @@ FLOATING = Role(kinds=SHAPES, materials=("plastic", "wood", "neon", "rubber"))
 RULES = {
     "float": EventRule(build=build_float, observe=observe_float, cast=(FLOATING,)),
     "fish": EventRule(build=build_fish, observe=observe_fish, cast=(Role(kinds=("fish",)),), cameras=NO_TRUCK),
-    "bird": EventRule(build=build_bird, observe=observe_bird, cast=(Role(kinds=("bird",)),), directed=True, follows=True),
+    "bird": EventRule(build=build_bird, observe=observe_bird, cast=(Role(kinds=("bird",)),), directed=True,
+                      follows=True),
     "waves": EventRule(build=build_waves, observe=observe_waves),
     "leaves": EventRule(build=build_leaves, observe=observe_falling),
     "snowfall": EventRule(build=build_snowfall, observe=observe_falling),

@@ -147,7 +147,8 @@ def build_look(stage: Stage) -> None:
     nod = 0.05 * np.sin(2.1 * t)
     pose = Pose(
         travel_T=np.zeros_like(t), start=place, heading=facing(side), phase=0.05, twist_T=0.35 * turned,
-        look_T=0.65 * turned + nod, lean_T=0.12 * progress + 0.02 * np.sin(1.7 * t), crouch_T=0.012 + 0.01 * np.sin(1.7 * t),
+        look_T=0.65 * turned + nod, lean_T=0.12 * progress + 0.02 * np.sin(1.7 * t),
+        crouch_T=0.012 + 0.01 * np.sin(1.7 * t),
     )  # fmt: skip
     draw(stage, solve(pose))
     color = str(stage.rng.choice(GLOWS))
@@ -160,7 +161,8 @@ def build_look(stage: Stage) -> None:
     stage.extra["turned"] = np.abs(turned - bearing)
     stage.extra["sign color"] = color
     _actions(stage, np.zeros_like(t))
-    stage.shot = Shot(azimuth=math.radians(8), elevation=(math.radians(3), math.radians(9)), height=(0.54, 0.6), width=1.6)
+    stage.shot = Shot(azimuth=math.radians(8), elevation=(math.radians(3), math.radians(9)), height=(0.54, 0.6),
+                      width=1.6)  # fmt: skip
 
 
 # --- observers --------------------------------------------------------------------------------------------------------

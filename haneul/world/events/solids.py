@@ -7,15 +7,15 @@ import math
 
 import numpy as np
 
-from haneul.world.events.base import ALL_MATERIALS, NO_TRUCK, EventRule, Observation, Role, Window, tilted
+from haneul.world.events.base import ALL_MATERIALS, NO_TRUCK, EventRule, Observation, Role, Window
 from haneul.world.scene import FPS
 from haneul.world.stage import RESTITUTION, Array, Look, Shot, Stage, quaternion, rotation
 from haneul.world.vocabulary import SHAPES
 
 GREY = Look(rgb=(0.40, 0.40, 0.42), surface="plaster")
 BOARD = Look(rgb=(0.42, 0.26, 0.13), surface="wood")
+FLAT_TOP = ("box", "cylinder")  # these stand upright and carry another solid
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
-COARSE = 1.0 / 240.0  # physics step in seconds where many boxes touch: half the time, bounces are soft there
 LYING = quaternion(rotation(X, math.pi / 2))  # a cylinder's axis along y
 
 
@@ -89,8 +89,8 @@ def build_stairs(stage: Stage) -> None:
     x = -side * run * (steps - 1) / 2
     speed = side * stage.uniform(0.45, 0.6)
     top = steps * rise + radius + stage.uniform(0.25, 0.4)
-    stop = side * (run * steps / 2 + 2 * radius + 0.35)
-    stage.fixture("kerb", "box", (stop, 0, 0.1), (0.08, 0.9, 0.1), GREY, solid=True, focus=True)
+    stop = side * (run * steps / 2 + 2 * radius + 0.45)
+    stage.fixture("low wall", "box", (stop, 0, 0.3), (0.09, 0.9, 0.3), GREY, solid=True, focus=True)
     bounce = min(RESTITUTION[stage.spec.subjects[0].material or "plastic"], 0.8)
     stage.solid(1, (radius,), (x, 0, top), velocity=(speed, 0, 0, 0, 0, 0), rolling=0.03, restitution=bounce)
     stage.shot = Shot(width=1.68)
@@ -107,80 +107,6 @@ def observe_stairs(window: Window) -> Observation:
     return {"outcome": "bounces on" if bounces and window.pos(1)[0, 2] > 0.6 else None}
 
 
-# --- dominoes and tower -----------------------------------------------------------------------------------------------
-
-
-def build_dominoes(stage: Stage) -> None:
-    side = stage.heading
-    count = int(stage.rng.integers(5, 9))
-    stage.timestep = COARSE
-    half, spacing = stage.uniform(0.58, 0.68), stage.uniform(0.66, 0.76)
-    for k in range(count):
-        x = side * spacing * (k - (count - 1) / 2)
-        push = (side * 0.55 * half, 0, 0, 0, side * 0.55, 0) if k == 0 else None  # just enough to tip over
-        stage.solid(1, (0.07, 0.34, half), (x, 0, half), part=k + 1, velocity=push, shape="box",
-                    restitution=0.25, friction=0.5)  # fmt: skip
-    stage.frame_only.append((np.array([side * (spacing * (count - 1) / 2 + 2 * half), 0.0, 0.1]), 0.1))
-    stage.shot = Shot(azimuth=math.radians(24), elevation=(math.radians(7), math.radians(16)), width=1.62)
-    stage.extra["count"] = count
-
-
-def observe_dominoes(window: Window) -> Observation:
-    count = int(window.truth.extra["count"])  # type: ignore[call-overload]
-    tilt = tilted_parts(window, 1)
-    fallen = int((tilt[-1] > 30).sum())
-    facts: Observation = {"outcome": None, "count": count, "fallen": fallen}
-    if not window.still:
-        if np.abs(tilt[-1] - tilt[0]).max() > 12:
-            facts["outcome"] = "topple"
-        elif fallen == 0:
-            facts["outcome"] = "stand"
-    return facts
-
-
-def tilted_parts(window: Window, subject: int) -> Array:
-    """Degrees [W, P] by which a subject's parts have turned since the clip began."""
-    _pos, quat = window.parts(subject)
-    all_quat: dict[int, Array] = window.truth.extra["parts_quat"]  # type: ignore[assignment]
-    return np.asarray(tilted(quat, all_quat[subject][0]))
-
-
-def build_tower(stage: Stage) -> None:
-    side = stage.heading
-    count = int(stage.rng.integers(3, 6))
-    stage.timestep = COARSE
-    half = stage.uniform(0.20, 0.24) if count > 3 else stage.uniform(0.23, 0.28)
-    for k in range(count):
-        turn = quaternion(rotation(Z, stage.uniform(-0.12, 0.12)))
-        stage.solid(2, (half,) * 3, (side * 0.55, 0, half * (2 * k + 1)), part=k + 1, quat=turn, shape="box",
-                    restitution=0.2, friction=0.8)  # fmt: skip
-    radius = stage.uniform(0.42, 0.48)
-    speed = side * stage.uniform(2.6, 3.4)
-    start = -side * stage.uniform(1.5, 1.8)
-    stage.solid(1, (radius,), (start, stage.uniform(-0.06, 0.06), radius), rolling=0.03, restitution=0.3,
-                velocity=(speed, 0, 0, 0, speed / radius, 0))  # fmt: skip
-    stage.shot = Shot(height=(0.48, 0.58), width=1.6)
-    stage.extra["count"] = count
-
-
-def observe_tower(window: Window) -> Observation:
-    count = int(window.truth.extra["count"])  # type: ignore[call-overload]
-    facts: Observation = {"outcome": None, "count": count}
-    if window.still:
-        return facts
-    pos, _quat = window.parts(2)
-    tilt = tilted_parts(window, 2)
-    shift = np.linalg.norm(pos[-1] - pos[0], axis=1).max()
-    if np.abs(tilt[-1] - tilt[0]).max() > 35 and (pos[0, :, 2] - pos[-1, :, 2]).max() > 0.2:
-        facts["outcome"] = "knocks over"
-    elif shift > 0.06 and window.touches("subject 1", "subject 2"):
-        facts["outcome"] = "shakes"
-    elif shift < 0.02 and window.travelled(1) > 0.2 and not window.touches("subject 1", "subject 2"):
-        gap = np.abs(window.pos(1)[:, 0] - pos[:, 0, 0])
-        facts["outcome"] = "rolls towards" if gap[-1] < gap[0] else None
-    return facts
-
-
 # --- collide ----------------------------------------------------------------------------------------------------------
 
 
@@ -188,16 +114,19 @@ def build_collide(stage: Stage) -> None:
     side = stage.heading
     first, second = (s.kind for s in stage.spec.subjects)
     radius, other = stage.uniform(0.30, 0.38), stage.uniform(0.30, 0.38)
-    meet = stage.uniform(1.2, 1.9)  # seconds until they touch
+    meet = stage.uniform(1.5, 2.3)  # seconds until they touch
     gap = stage.uniform(1.3, 1.7)
     share = stage.uniform(0.5, 0.65) if second == "ball" else 1.0
     speed = side * gap * share / meet
     x = -side * (gap * share + radius)
-    stage.solid(1, size_of(first, radius), (x, 0, radius), rolling=0.004, friction=0.2, velocity=(speed, 0, 0, 0, speed / radius, 0))
+    stage.solid(1, size_of(first, radius), (x, 0, radius), rolling=0.004, friction=0.2,
+                velocity=(speed, 0, 0, 0, speed / radius, 0))  # fmt: skip
     size = size_of(second, other)
     back = -side * gap * (1 - share) / meet
     where = (side * (gap * (1 - share) + size[0]), stage.uniform(-0.05, 0.05), standing_height(second, size))
-    stage.solid(2, size, where, rolling=0.004, friction=0.2, velocity=(back, 0, 0, 0, back / other if back else 0.0, 0))
+    rolls = second == "ball"
+    stage.solid(2, size, where, rolling=0.004 if rolls else 0.0, friction=0.2, stands=True,
+                velocity=(back, 0, 0, 0, back / other if rolls else 0.0, 0))  # fmt: skip
     stage.shot = Shot(height=(0.30, 0.44), width=1.62)
 
 
@@ -216,6 +145,7 @@ def observe_collide(window: Window) -> Observation:
 def build_ramp(stage: Stage) -> None:
     side = stage.heading
     shape = stage.spec.subjects[0].kind
+    stage.grip = 0.08 if shape == "box" else 0.3
     angle = math.radians(stage.uniform(7, 9) if shape != "box" else stage.uniform(11.5, 13))
     length, thick, half_width = stage.uniform(2.6, 2.9), 0.05, 0.5
     tilt = rotation(Y, side * angle)
@@ -231,10 +161,8 @@ def build_ramp(stage: Stage) -> None:
     lift = thick + (size[0] if shape != "box" else 0.30)
     start = centre - along * (length / 2 - 0.28) + normal * lift
     pose = LYING if shape == "cylinder" else quaternion(tilt)
-    grip = 0.10 if shape == "box" else None
-    stage.solid(1, size, start, quat=pose, friction=grip, rolling=0.004, restitution=0.3)
-    if shape == "box":  # less grip than the ground's own
-        stage.worldbody[:] = [x.replace('friction=".3 .001 .0001"', 'friction=".08 .001 .0001"') for x in stage.worldbody]
+    grip, rolling = (0.10, 0.0) if shape == "box" else (None, 0.004)
+    stage.solid(1, size, start, quat=pose, friction=grip, rolling=rolling, restitution=0.3)
     stage.shot = Shot(azimuth=math.radians(18), elevation=(math.radians(6), math.radians(15)), width=1.66)
 
 
@@ -281,21 +209,23 @@ def build_relation(stage: Stage) -> None:
     z1, z2 = standing_height(first, size1), standing_height(second, size2)
     turn1, turn2 = (resting_pose(kind, stage.uniform(-0.6, 0.6)) for kind in (first, second))
     stage.shot = Shot(azimuth=math.radians(10), elevation=(math.radians(7), math.radians(13)), height=(0.36, 0.48))
-    gap = stage.uniform(0.52, 0.72)
-    aside = stage.sign() * stage.uniform(0.27, 0.34)
+    gap = stage.uniform(0.64, 0.78) if "capsule" in (first, second) else stage.uniform(0.54, 0.72)
+    aside = stage.sign() * stage.uniform(0.33, 0.40)
     place = {
         "left of": ((-gap, 0, z1), (gap, stage.uniform(-0.15, 0.15), z2)),
         "right of": ((gap, 0, z1), (-gap, stage.uniform(-0.15, 0.15), z2)),
         "behind": ((aside, 0.9, z1), (-aside, -0.6, z2)),
         "in front of": ((aside, -0.6, z1), (-aside, 0.9, z2)),
-        "on top of": ((0, 0, 2 * z2 + z1), (0, 0, z2)),
+        "on top of": ((0.013, 0.009, 2 * z2 + z1), (0, 0, z2)),  # off the axis: aligned contacts are degenerate
     }[relation or "left of"]
     if relation in ("behind", "in front of"):
-        stage.shot = Shot(azimuth=math.radians(4), elevation=(math.radians(15), math.radians(21)), height=(0.44, 0.54))
+        stage.shot = Shot(azimuth=math.radians(4), elevation=(math.radians(17), math.radians(23)), height=(0.44, 0.54))
     if relation == "on top of":
         stage.shot = Shot(height=(0.5, 0.58))
-    stage.solid(1, size1, place[0], quat=turn1, rolling=0.02, restitution=0.02)
-    stage.solid(2, size2, place[1], quat=turn2, rolling=0.02, restitution=0.02)
+    stage.solid(1, size1, place[0], quat=turn1, rolling=0.0 if first in FLAT_TOP else 0.02, restitution=0.05,
+                stands=True)  # fmt: skip
+    stage.solid(2, size2, place[1], quat=turn2, rolling=0.0 if second in FLAT_TOP else 0.02, restitution=0.05,
+                stands=True)  # fmt: skip
 
 
 def seen_relation(window: Window) -> str | None:
@@ -316,28 +246,6 @@ def seen_relation(window: Window) -> str | None:
 
 def observe_relation(window: Window) -> Observation:
     return {"outcome": None if window.still else "rests", "relation": seen_relation(window)}
-
-
-def build_pile(stage: Stage) -> None:
-    shape = stage.spec.subjects[0].kind
-    count = int(stage.rng.integers(4, 8))
-    stage.timestep = COARSE
-    radius = stage.uniform(0.30, 0.34) if count < 6 else stage.uniform(0.26, 0.30)
-    size = size_of(shape, radius)
-    for k in range(count):
-        wait = 1.3 * k / count  # thrown up first, so that they come down one after another
-        quat = stage.rng.normal(size=4)
-        where = (stage.uniform(-0.3, 0.3), stage.uniform(-0.25, 0.25), 0.9 + 0.8 * k)
-        velocity = (0, 0, 9.81 * wait / 2, *stage.rng.uniform(-2, 2, 3))
-        stage.solid(1, size, where, part=k + 1, quat=quat / np.linalg.norm(quat), velocity=velocity,
-                    restitution=0.25, rolling=0.06, friction=0.9)  # fmt: skip
-    stage.shot = Shot(height=(0.46, 0.56), ceiling=1.9)
-    stage.extra["count"] = count
-
-
-def observe_pile(window: Window) -> Observation:
-    count = int(window.truth.extra["count"])  # type: ignore[call-overload]
-    return {"outcome": None if window.still else "heap", "count": count}
 
 
 # --- weightless -------------------------------------------------------------------------------------------------------
@@ -368,7 +276,7 @@ def build_space_collide(stage: Stage) -> None:
     side = stage.heading
     first, second = (s.kind for s in stage.spec.subjects)
     radius, other = stage.uniform(0.40, 0.48), stage.uniform(0.40, 0.48)
-    meet, gap = stage.uniform(1.1, 1.6), stage.uniform(1.0, 1.4)
+    meet, gap = stage.uniform(1.4, 2.2), stage.uniform(1.1, 1.5)
     share = stage.uniform(0.4, 0.6)
     speed, back = side * gap * share / meet, -side * gap * (1 - share) / meet
     for k, (kind, r, v, x) in enumerate(
@@ -383,20 +291,10 @@ def build_space_collide(stage: Stage) -> None:
 
 BALL = Role(kinds=("ball",), materials=ALL_MATERIALS)
 ANY = Role(kinds=SHAPES, materials=ALL_MATERIALS)
-FLAT_TOP = ("box", "cylinder")
 
 RULES = {
     "bounce": EventRule(build=build_bounce, observe=observe_bounce, cast=(BALL,)),
     "stairs": EventRule(build=build_stairs, observe=observe_stairs, cast=(BALL,), cameras=NO_TRUCK),
-    "dominoes": EventRule(
-        build=build_dominoes, observe=observe_dominoes, cast=(Role(kinds=("dominoes",), materials=ALL_MATERIALS),),
-        cameras=NO_TRUCK,
-    ),
-    "tower": EventRule(
-        build=build_tower, observe=observe_tower, cameras=NO_TRUCK,
-        cast=(Role(kinds=("ball",), materials=("metal", "marble", "rubber")),
-              Role(kinds=("stack",), materials=("wood", "plastic"))),
-    ),
     "collide": EventRule(
         build=build_collide, observe=observe_collide, cameras=NO_TRUCK,
         cast=(BALL, Role(kinds=("ball", "box", "cylinder"), materials=ALL_MATERIALS)),
@@ -410,7 +308,6 @@ RULES = {
         cast=(Role(kinds=("ball", "cylinder"), materials=ALL_MATERIALS),),
     ),
     "relation": EventRule(build=build_relation, observe=observe_relation, cast=(ANY, ANY), related=True),
-    "pile": EventRule(build=build_pile, observe=observe_pile, cast=(ANY,)),
     "drift": EventRule(build=build_drift, observe=observe_drift, cast=(ANY,), cameras=NO_TRUCK),
     "space collide": EventRule(
         build=build_space_collide, observe=observe_collide, cameras=NO_TRUCK, cast=(ANY, ANY)

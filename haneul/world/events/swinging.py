@@ -101,7 +101,7 @@ def build_flag(stage: Stage) -> None:
 
     def actuate(model: mujoco.MjModel, data: mujoco.MjData) -> Actuate:
         lag = 0.85 * np.arange(panels)
-        force = 0.13 * np.linspace(1.0, 0.55, panels)
+        force = 0.17 * np.linspace(1.0, 0.55, panels)
 
         def act(time: float) -> None:
             model.opt.wind[0] = side * strength

@@ -14,6 +14,8 @@ Z = (0.0, 0.0, 1.0)
 TYRE = Look(rgb=(0.03, 0.03, 0.03), surface="rubber", subject=1)
 GLASS = Look(rgb=(0.10, 0.13, 0.17), surface="glass", subject=1)
 STEEL = Look(rgb=(0.55, 0.55, 0.58), surface="metal", subject=1)
+LAMP = Look(rgb=(1.0, 0.95, 0.7), surface="neon", emission=1.0, subject=1)
+TAIL = Look(rgb=(0.9, 0.02, 0.02), surface="neon", emission=1.0, subject=1)
 DARK = Look(rgb=(0.12, 0.12, 0.14), surface="plastic", subject=1)
 NO_CONTACT = 'contype="0" conaffinity="0"'
 WHEEL = 0.27  # radius, metres
@@ -28,9 +30,9 @@ def build_car(stage: Stage) -> None:
         stage.geom("cabin", "box", (0.56, 0.41, 0.19), GLASS, pos=(-0.12, 0, 0.37), density=50.0),
         stage.geom("roof", "box", (0.48, 0.42, 0.035), stage.subject_look(1, "plastic"), pos=(-0.12, 0, 0.58),
                    density=50.0),
-        stage.geom("lamp", "box", (0.03, 0.38, 0.06), Look(rgb=(1.0, 0.95, 0.7), surface="neon", emission=1, subject=1),
+        stage.geom("lamp", "box", (0.03, 0.38, 0.06), LAMP,
                    pos=(1.04, 0, 0.03), density=1.0, attrs=NO_CONTACT),
-        stage.geom("tail", "box", (0.03, 0.38, 0.05), Look(rgb=(0.9, 0.02, 0.02), surface="neon", emission=1, subject=1),
+        stage.geom("tail", "box", (0.03, 0.38, 0.05), TAIL,
                    pos=(-1.04, 0, 0.03), density=1.0, attrs=NO_CONTACT),
     ]  # fmt: skip
     lying = quaternion(rotation((1, 0, 0), math.pi / 2))
@@ -38,7 +40,7 @@ def build_car(stage: Stage) -> None:
         wheel = stage.geom(f"wheel {k}", "cylinder", (WHEEL, 0.10), TYRE, quat=lying, density=500.0,
                            attrs='friction="1.2 .005 .0005"')  # fmt: skip
         hub = ""
-        if y < 0 or stage.spec.camera.startswith("orbit"):
+        if y * side < 0 or stage.spec.camera.startswith("orbit"):
             spoke = math.copysign(0.09, y)
             hub = stage.geom(f"hub {k}", "box", (0.19, 0.02, 0.055), STEEL, pos=(0, spoke, 0), density=1.0,
                              attrs=NO_CONTACT)  # fmt: skip

@@ -1,0 +1,129 @@
+"""The clips that are measured: renders of combinations never trained on, and what the model makes of their captions.
+
+Both are kept in a work folder, so that measures share them and an interrupted evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haneul.backbones.native import Native
+from haneul.evals.data import Say
+from haneul.prompt.language import check
+from haneul.world.captions import Language, describe
+from haneul.world.produce import Plan, render_dataset
+from haneul.world.scene import Facts
+
+SIZE = (112, 64)  #: of the renders, as of the smallest model's clips
+SEED = 4242  #: of the renders; training uses small numbers and never these combinations
+RICHNESS = 0.3
+ASKED = ("setting", "event", "camera", "color")  #: what a caption is asked to state
+TRIES = 60
+BATCH = 10  #: prompts of one call of the sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What the measures work with. `steps` and `guidance` None: the model's defaults; `weights` names the model's files."""
+
+    folder: Path
+    weights: Path
+    reader: Path
+    clips: int = 500
+    korean: int | None = None  # clips captioned in Korean; None: as many as in English
+    steps: int | None = None
+    guidance: float | None = None
+    threads: int = 0
+    pairs: Path | None = None  # the upscaler's training pairs, the last ones of which it never saw
+
+    @property
+    def renders(self) -> Path:
+        return self.folder / "renders"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """A caption and the facts that it states."""
+
+    text: str
+    said: frozenset[str]
+
+
+def word(facts: Facts, seed: int, language: Language = "en") -> Wording:
+    """A caption that states setting, event, camera and colour if any of many does, else the one that states most."""
+    best = Wording(text="", said=frozenset())
+    for attempt in range(TRIES):
+        found = describe(facts, np.random.default_rng([seed, attempt]), language=language, length="full")
+        if not best.text or len(found.said & set(ASKED)) > len(best.said & set(ASKED)):
+            best = Wording(text=check(found.text).encoded, said=found.said)
+        if set(ASKED) <= best.said:
+            break
+    return best
+
+
+def render_held_out(work: Work, count: int, say: Say) -> Path:
+    """A folder with at least `count` renders of held-out combinations; renders what is missing."""
+    shard = 32
+
+    def tell(done: int, total: int) -> None:
+        say(f"renders: {done} of {total}")
+
+    plan = Plan(
+        clips=-(-count // shard) * shard, seed=SEED, richness=RICHNESS, shard=shard, held_out=True, sizes=(SIZE,)
+    )
+    have = len(list(work.renders.glob("shard-*.npz")))
+    if have * shard < plan.clips:
+        render_dataset(work.renders, plan, progress=tell)
+    return work.renders
+
+
+def digest_of(model: Native, steps: int, guidance: float) -> str:
+    """A short name for what generates: the transformer's and the codec's files and how they are sampled."""
+    digest = hashlib.sha256(f"{steps} {guidance}".encode())
+    for part in ("dit", "codec", "text_encoder"):
+        digest.update((model.folder / f"{part}.safetensors").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def generate_clips(
+    work: Work, model: Native, name: str, texts: list[str], say: Say, first_seed: int = 0
+) -> NDArray[np.uint8]:
+    """Clips uint8 [n, T, H, W, 3] of the prompts at the model's own size, kept by batches under `name`.
+
+    Clip i has seed `first_seed` + i whatever the batch, so equal prompts give equal clips and two languages the same noise.
+    """
+    able = model.capabilities()
+    steps, guidance = work.steps or able.default_steps, work.guidance or able.default_guidance
+    folder = work.folder / "generated" / digest_of(model, steps, guidance) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        mark = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:12]
+        path = folder / f"{start:05d}-{mark}.npy"
+        if not path.exists():
+            videos = model.base_videos(
+                batch,
+                seeds=[first_seed + i for i in range(start, start + len(batch))],
+                steps=steps,
+                guidance=guidance,
+                size=SIZE,
+            )
+            _write(path, lambda f, v=videos: np.save(f, v))  # type: ignore[misc]
+            say(f"{name}: {start + len(batch)} of {len(texts)} clips")
+        parts.append(np.load(path))
+    return np.concatenate(parts)
+
+
+def _write(path: Path, write: Callable[..., None]) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as f:
+        write(f)
+    temporary.replace(path)

@@ -1,0 +1,191 @@
+"""What the evaluation reads off a clip, and clips with their right answers from shards.
+
+An attribute's answer is an index into its classes; `IGNORE` where it can't be seen (colours in a pencil sketch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.backbones.native import base_grid
+from haneul.data.shards import iterate, read_shard
+from haneul.errors import InputError
+from haneul.model.codec import PATCH
+from haneul.world.scene import Facts
+from haneul.world.vocabulary import CAMERAS, COLORS, EVENTS, KINDS, SETTINGS, STYLES, TIMES
+from haneul.world.wording import COLORLESS_STYLES
+
+NONE: Final = "none"
+#: Attribute -> its classes. Colour and kind are the main subject's.
+ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
+    "setting": SETTINGS,
+    "event": tuple(EVENTS),
+    "color": (*COLORS, NONE),
+    "kind": (*KINDS, NONE),
+    "camera": CAMERAS,
+    "time": (*TIMES, NONE),
+    "style": STYLES,
+    "direction": ("left", "right", NONE),
+}
+NAMES: Final = tuple(ATTRIBUTES)
+IGNORE: Final = -100
+FRAMES: Final = 49  #: frames of a clip, 4 s at 12 a second
+MOMENTS: Final = 4  #: of which the pictures are looked at
+SPANS: Final = 12  #: thirds of a second of which the motion is looked at
+CELL: Final = 8  #: pixels of a cell of motion
+TOKENS: Final = 28  #: 16x16 patches of a picture, about: 112x64, 80x80, 64x112
+
+Say = Callable[[str], None]
+
+
+def answers(facts: Facts) -> list[int]:
+    """The right answer for each attribute, in the order of NAMES."""
+    main = facts.subjects[0] if facts.subjects else None
+    values = {
+        "setting": facts.setting,
+        "event": facts.event,
+        "color": main.color if main else NONE,
+        "kind": main.kind if main else NONE,
+        "camera": facts.camera,
+        "time": facts.time or NONE,
+        "style": facts.style,
+        "direction": facts.direction or NONE,
+    }
+    found = [ATTRIBUTES[name].index(values[name]) for name in NAMES]
+    if main and facts.style in COLORLESS_STYLES and main.color not in ("white", "black"):
+        found[NAMES.index("color")] = IGNORE
+    return found
+
+
+def whole_clip(meta: dict[str, Any]) -> Facts:
+    """Facts of a shard's whole clip; raises InputError where the shard has none."""
+    stops = [int(key[2:]) for key in meta["facts"] if key.startswith("0:")]
+    if not stops:
+        raise InputError(f"clip {meta.get('seed')} has no facts; render it again: haneul world render")
+    return Facts.from_json(meta["facts"][f"0:{max(stops)}"])
+
+
+def _resized(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    if frames.shape[1:3] == (height, width):
+        return frames
+    pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(f), format="rgb24") for f in frames)
+    return np.stack(
+        [p.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_ndarray() for p in pictures]
+    )
+
+
+def _motion(frames_TCHW: Tensor) -> Tensor:
+    """How things move, [SPANS, 5, H/8, W/8]: optical flow in half pixels a frame (right, down), then how much the picture
+    changes, how much structure it has, and what the flow leaves unexplained, as logarithms.
+
+    Lucas and Kanade (IJCAI 1981) at half size, over cells of 8x8 pixels and the four frame pairs of a third of a second.
+    """
+    x = F.avg_pool2d(frames_TCHW.float() / 255, 2)
+    x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    mean, change = (x[1:] + x[:-1]) / 2, x[1:] - x[:-1]
+    wide = F.pad(mean, (1, 1, 1, 1), mode="replicate")
+    dx, dy = (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) / 2, (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) / 2
+    products = torch.stack([dx * dx, dx * dy, dy * dy, dx * change, dy * change, change * change], 1).sum(2)
+    cells = F.avg_pool2d(products, CELL // 2).unflatten(0, (SPANS, -1)).mean(1)
+    xx, xy, yy, xt, yt, tt = cells.unbind(1)
+    ridge = 5e-5  # of squared contrast: without structure there is no motion to see
+    determinant = (xx + ridge) * (yy + ridge) - xy * xy
+    u = (xy * yt - (yy + ridge) * xt) / determinant
+    v = (xy * xt - (xx + ridge) * yt) / determinant
+    left = (tt + u * xt + v * yt).clamp(min=0)
+    logs = [torch.log10(part + 1e-5) + 4 for part in (tt, xx + yy, left)]
+    return torch.stack([u.clamp(-4, 4), v.clamp(-4, 4), *logs], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glimpse:
+    """What the reader sees of a clip: pictures uint8 [MOMENTS, 3, h, w], motion float16 [SPANS, 5, h/8, w/8]."""
+
+    pictures: Tensor
+    motion: Tensor
+
+
+def glimpse(video_THW3: NDArray[np.uint8]) -> Glimpse:
+    """Clips of any size and length are brought to about TOKENS patches and to FRAMES frames. Raises InputError for fewer
+    than two frames."""
+    T, H, W = video_THW3.shape[:3]
+    if T < 2:
+        raise InputError(f"a clip of {T} frames shows no motion; give at least 2 frames")
+    rows, columns = base_grid((W, H), TOKENS)
+    index = np.linspace(0, T - 1, FRAMES).round().astype(int)
+    frames = _resized(video_THW3[index], columns * PATCH, rows * PATCH)
+    x = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    return Glimpse(pictures=x[moments(FRAMES)].contiguous(), motion=_motion(x).half())
+
+
+def moments(frames: int) -> list[int]:
+    """The frames of a clip whose pictures are looked at."""
+    return [round(k * (frames - 1) / (MOMENTS - 1)) for k in range(MOMENTS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clips:
+    """Clips of one size: pictures and motion as in `Glimpse`, cover uint8 [n, MOMENTS, h, w, 2], answers [n, 2, A]
+    (index 1: of the mirrored clip), and the facts."""
+
+    pictures: Tensor
+    motion: Tensor
+    cover: Tensor
+    answers: Tensor
+    facts: list[Facts]
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+
+def _of_shard(path: Path) -> Clips:
+    shard = read_shard(path)
+    facts = [whole_clip(m) for m in shard.meta]
+    seen = [glimpse(v) for v in shard.video_nTHW3]
+    return Clips(
+        pictures=torch.stack([g.pictures for g in seen]),
+        motion=torch.stack([g.motion for g in seen]),
+        cover=torch.from_numpy(shard.coverage_nThw2[:, moments(shard.coverage_nThw2.shape[1])]),
+        answers=torch.tensor([[answers(f), answers(f.mirrored())] for f in facts]),
+        facts=facts,
+    )
+
+
+def load_clips(paths: Sequence[Path]) -> list[Clips]:
+    """Clips of the shards, one entry for each size."""
+    by_size: dict[tuple[int, ...], list[Clips]] = {}
+    for path in paths:
+        clips = _of_shard(path)
+        by_size.setdefault(tuple(clips.cover.shape[2:4]), []).append(clips)
+    return [
+        Clips(
+            pictures=torch.cat([c.pictures for c in parts]),
+            motion=torch.cat([c.motion for c in parts]),
+            cover=torch.cat([c.cover for c in parts]),
+            answers=torch.cat([c.answers for c in parts]),
+            facts=[f for c in parts for f in c.facts],
+        )
+        for parts in by_size.values()
+    ]
+
+
+def load_videos(folder: Path, limit: int) -> tuple[NDArray[np.uint8], list[Facts]]:
+    """The first `limit` clips of a folder of equal-sized shards, uint8 [n, T, H, W, 3], and their facts."""
+    videos: list[NDArray[np.uint8]] = []
+    facts: list[Facts] = []
+    for _, shard in iterate(folder):
+        videos += list(shard.video_nTHW3)
+        facts += [whole_clip(m) for m in shard.meta]
+        if len(videos) >= limit:
+            break
+    return np.stack(videos[:limit]), facts[:limit]

@@ -1,0 +1,86 @@
+"""How near generated clips are to rendered ones, and how much the codec and the upscaler keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from haneul.backbones.native import Native
+from haneul.data.shards import shard_paths
+from haneul.evals.clips import Work, generate_clips, render_held_out, word
+from haneul.evals.data import Say, load_videos
+from haneul.evals.following import through_codec
+from haneul.evals.reader import Reader, read
+from haneul.evals.statistics import frechet
+from haneul.train import codec as codec_training
+from haneul.train.codec import psnr
+from haneul.train.upscaler import take, through_codec as degraded
+
+CODEC_GOAL = 30.0  #: dB
+CODEC_CLIPS = 96
+
+
+def distances(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
+    """Frechet distances, every one between sets of the same size: half of the clips asked for."""
+    videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
+    texts = [word(f, i).text for i, f in enumerate(facts)]
+    generated = generate_clips(work, model, "english", texts, say)
+    n = len(facts) // 2
+    real = read(reader, list(videos)).features
+    made = read(reader, list(generated)).features
+    coded = read(reader, through_codec(model, videos[:n])).features
+    return {
+        "clips_a_side": n,
+        "features": real.shape[1],
+        # other captions than the renders of the other side: nothing but the distribution is compared
+        "generated_to_renders": round(frechet(made[:n], real[n : 2 * n]), 3),
+        "renders_to_renders": round(frechet(real[:n], real[n : 2 * n]), 3),
+        "codec_to_renders": round(frechet(coded, real[n : 2 * n]), 3),
+    }
+
+
+def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
+    """PSNR in dB of the upscaler and of bicubic on the last sixteenth of the pairs, which training leaves out."""
+    paths = sorted(folder.glob("pairs-*.npz"))
+    triples, large, corners = [], [], []
+    for path in paths[-max(1, len(paths) // 16) :]:
+        with np.load(path) as z:
+            triples.append(degraded(model.codec, z["small"]))
+            large.append(torch.from_numpy(z["large"]))
+            corners.append(torch.from_numpy(z["at"].astype(np.int64)))
+    data = torch.cat(triples), torch.cat(large), torch.cat(corners)
+    x, y = take(data, torch.arange(len(data[0])), False)
+    scale = model.upscaler.cfg.scale
+    out = torch.cat([model.upscaler(part) for part in x.split(8)])
+    edge = 2 * scale  # the crop's border lacks context
+    cut = (..., slice(edge, -edge), slice(edge, -edge))
+
+    def compare(k: int, small: Tensor) -> dict[str, float]:
+        cubic = F.interpolate(small, scale_factor=scale, mode="bicubic", align_corners=False)
+        network, bicubic = psnr(out[:, k][cut], y[:, k][cut]), psnr(cubic[cut], y[:, k][cut])
+        return {"network": round(network, 2), "bicubic": round(bicubic, 2)}
+
+    here, after = x[:, 3:6], x[:, 6:9]
+    return {"pairs": len(x), "frame": compare(0, here), "between_frames": compare(1, (here + after) / 2)}
+
+
+@torch.no_grad()
+def measure(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
+    """Frechet distances, the codec's PSNR on held-out renders, the upscaler's where pairs are at hand."""
+    result: dict[str, Any] = {"frechet": distances(work, model, reader, say)}
+    paths = shard_paths(work.renders)
+    say("codec: measuring")
+    result["codec"] = {
+        "psnr_db": round(codec_training.measure(model.codec, paths, CODEC_CLIPS), 2),
+        "clips": max(1, CODEC_CLIPS // len(paths)) * len(paths),
+        "goal_db": CODEC_GOAL,
+    }
+    if work.pairs is not None and any(work.pairs.glob("pairs-*.npz")):
+        say("upscaler: measuring")
+        result["upscaler"] = upscaler_psnr(model, work.pairs)
+    return result

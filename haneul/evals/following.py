@@ -1,0 +1,108 @@
+"""Whether generated clips show what their prompt says, read by the attribute reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from haneul.backbones.native import Native
+from haneul.evals.clips import Work, Wording, generate_clips, render_held_out, word
+from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, Say, answers, load_videos
+from haneul.evals.reader import Reader, read
+from haneul.evals.statistics import wilson
+from haneul.train.codec import to_video
+from haneul.world.captions import Language
+from haneul.world.scene import Facts
+
+GOALS = {"setting": 0.90, "color": 0.80, "event": 0.70, "camera": 0.70}
+LANGUAGE_GOAL = 0.05  #: Korean against English
+
+Counted = NDArray[np.bool_]
+
+
+def through_codec(model: Native, videos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Encoded and decoded again: the best that the model could show."""
+    out = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for video in videos:
+            y = model.codec.decode(model.codec.encode(to_video(video[None])))[0].float().clamp(-1, 1)
+            out.append(((y + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy())
+    return out
+
+
+def stated(wordings: list[Wording], right: NDArray[np.int64], name: str) -> Counted:
+    """Which clips count for an attribute: those whose caption states it and whose style shows it."""
+    said = np.array([name in w.said for w in wordings])
+    return np.asarray(said & (right[:, NAMES.index(name)] != IGNORE))
+
+
+def score(found: NDArray[np.int64], right: NDArray[np.int64], counted: Counted, name: str) -> dict[str, Any]:
+    """Accuracy of one attribute with its interval, and what guessing gives."""
+    k = NAMES.index(name)
+    truth = right[counted, k]
+    hits, total = int((found[counted, k] == truth).sum()), int(counted.sum())
+    low, high = wilson(hits, total)
+    most = Counter(truth.tolist()).most_common(1)
+    return {
+        "accuracy": round(hits / total, 4) if total else None,
+        "interval": [round(low, 4), round(high, 4)],
+        "clips": total,
+        "chance_majority": round(most[0][1] / total, 4) if total else None,
+        "chance_uniform": round(1 / len(ATTRIBUTES[name]), 4),
+    }
+
+
+def scores(found: NDArray[np.int64], right: NDArray[np.int64], wordings: list[Wording]) -> dict[str, Any]:
+    return {name: score(found, right, stated(wordings, right, name), name) for name in NAMES if name != "kind"} | {
+        "kind": score(found, right, stated(wordings, right, "kind"), "kind")
+    }
+
+
+def _worded(facts: list[Facts], language: Language) -> list[Wording]:
+    return [word(f, i, language) for i, f in enumerate(facts)]
+
+
+def languages(
+    english: NDArray[np.int64], korean: NDArray[np.int64], right: NDArray[np.int64], counted: dict[str, Counted]
+) -> dict[str, Any]:
+    """Accuracy of the same clips in both languages, where both captions state the attribute."""
+    out: dict[str, Any] = {}
+    for name, mask in counted.items():
+        k = NAMES.index(name)
+        en, ko = (found[mask, k] == right[mask, k] for found in (english, korean))
+        if mask.any():
+            out[name] = {
+                "english": round(float(en.mean()), 4), "korean": round(float(ko.mean()), 4), "clips": int(mask.sum()),
+                "points": round(100 * float(ko.mean() - en.mean()), 2),
+                # of the mean of paired differences
+                "points_interval": round(196 * float(np.std(ko.astype(float) - en) / max(1, mask.sum()) ** 0.5), 2),
+            }  # fmt: skip
+    return out
+
+
+def measure(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
+    """Accuracy on generated clips, on the renders of the same facts, and on those renders after the codec."""
+    videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
+    right = np.array([answers(f) for f in facts])
+    wordings = _worded(facts, "en")
+    found = read(reader, list(generate_clips(work, model, "english", [w.text for w in wordings], say))).answers
+    count = len(facts) if work.korean is None else min(work.korean, len(facts))
+    other = _worded(facts[:count], "ko")
+    korean = read(reader, list(generate_clips(work, model, "korean", [w.text for w in other], say))).answers
+    both = {
+        name: stated(wordings[:count], right[:count], name) & stated(other, right[:count], name) for name in GOALS
+    }
+    return {
+        "clips": len(facts),
+        "korean_clips": count,
+        "goals": GOALS,
+        "generated": scores(found, right, wordings),
+        "renders": scores(read(reader, list(videos)).answers, right, wordings),
+        "renders_through_codec": scores(read(reader, through_codec(model, videos)).answers, right, wordings),
+        "korean": scores(korean, right[:count], other),
+        "korean_against_english": languages(found[:count], korean, right[:count], both),
+    }
