@@ -68,6 +68,8 @@ def generate(
     checked = language.check(prompt)
     unwanted = language.check(negative) if negative.strip() else None
     check_numbers(seconds, size, steps, guidance, seed)
+    if preview:
+        io.check_output(preview, overwrite=overwrite)
     signer = credentials.check_signer(settings)
     with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
         backbone = backbone or default_backbone(settings)
@@ -85,7 +87,8 @@ def generate(
         )
         warnings = warn_of(backbone.unknown_words(checked.encoded))
         loaded = time.monotonic()
-        frames = NoWatermark().embed(backbone.generate(request, progress))
+        watermark = NoWatermark()
+        frames = watermark.embed(backbone.generate(request, progress))
         kept = Keep(frames, count=round(seconds * able.fps)) if preview else frames
         io.write_mp4(kept, unsigned, fps=able.fps)
         identity = backbone.identity()
@@ -96,10 +99,12 @@ def generate(
             data_ledger_root=identity.data_ledger_root,
             mode="text-to-video",
             seed=request.seed,
+            watermark=watermark.name,
         )
         credentials.sign_in_place(unsigned, manifest, signer)
-    if isinstance(kept, Keep):
-        io.write_png(io.contact_sheet(kept.frames, columns=4), Path(preview), overwrite=overwrite)  # type: ignore[arg-type]
+    if preview and isinstance(kept, Keep):
+        sheet = io.contact_sheet(np.stack(kept.frames), columns=4, rows=-(-len(kept.frames) // 4))
+        io.write_png(sheet, preview, overwrite=overwrite)
     report = {
         "prompt": prompt,
         "language": checked.language,
@@ -152,7 +157,8 @@ class Keep:
     """Passes frames through and keeps a dozen of them, evenly spread, for the preview."""
 
     def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int, keep: int = 12) -> None:
-        self.source, self.frames = frames, []  # type: ignore[var-annotated]
+        self.source = frames
+        self.frames: list[NDArray[np.uint8]] = []
         self.picks = set(np.linspace(0, max(0, count - 1), keep).round().astype(int).tolist())
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+
+from haneul.backbones.native import BUNDLED
+from haneul.model.checkpoint import Card, save
+from haneul.model.codec import Codec, CodecConfig
+from haneul.model.dit import DiT, DiTConfig
+from haneul.video.upscale import Upscaler, UpscalerConfig
+
+torch.set_num_threads(1)  # small tensors, and the tests' results then don't depend on the machine's cores
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -42,3 +52,29 @@ def clip() -> NDArray[np.uint8]:
     for t in range(12):
         frames[t, 20:44, 4 + 5 * t : 28 + 5 * t] = (220, 30, 30)
     return frames
+
+
+def alive(module: torch.nn.Module) -> torch.nn.Module:
+    """The module with small random numbers where it begins with zeros, so that every path does something."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.05)
+    return module
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights as Native reads it: tiny untrained networks and the real text encoder."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    dit = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12)
+    codec = CodecConfig(latent=16, width=16, learned=False)
+    upscaler = UpscalerConfig(width=8, depth=1, fine=8)
+    parts = {"dit": (DiT(dit), dit), "codec": (Codec(codec), codec), "upscaler": (Upscaler(upscaler), upscaler)}
+    for name, (module, config) in parts.items():
+        card = Card(part=name, preset="nano", config=asdict(config), data_ledger_root="ab" * 32)
+        save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
+    for name in ("text_encoder.safetensors", "known_words.json"):
+        (folder / name).symlink_to(BUNDLED / name)
+    return folder

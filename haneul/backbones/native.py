@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from haneul.backbones.base import Capabilities, Identity, Progress, Request
 from haneul.errors import CheckpointError
@@ -23,9 +26,13 @@ from haneul.model.modes import Start, Text, sample, text_to_video
 from haneul.model.presets import Preset, preset
 from haneul.model.rollout import rollout, window_count
 from haneul.model.text import TextEncoder
+from haneul.prompt.language import unknown
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+NEAREST = 3  #: known words that are suggested for an unknown one
+_HANGUL = re.compile("[가-힣]")
+_PLAIN = re.compile("[a-z가-힣]")  # a letter of one of the two scripts that suggestions are made in
 OVERLAP = 4  #: latent frames that a window of a long video shares with the one before
 
 
@@ -53,7 +60,31 @@ def fit(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     y, x = (h - cut_h) // 2, (w - cut_w) // 2
     part = np.ascontiguousarray(frame[y : y + cut_h, x : x + cut_w])
     picture = av.VideoFrame.from_ndarray(part, format="rgb24")
-    return picture.reformat(width=W, height=H, format="rgb24", interpolation="LANCZOS").to_ndarray()
+    scaled: NDArray[np.uint8] = np.asarray(
+        picture.reformat(width=W, height=H, format="rgb24", interpolation="LANCZOS").to_ndarray(), np.uint8
+    )
+    return scaled
+
+
+def latent_frames(frames: int) -> int:
+    """Latent frames from which the codec and the upscaler (which doubles the rate) draw at least `frames` frames."""
+    base = frames // 2 + 1  # T base frames become 2T - 1
+    return 1 + -(-(base - 1) // GROUP)
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def read_part(folder: Path, name: str, build: Callable[[dict[str, Any]], Part]) -> tuple[Part, Card]:
+    """One network of a folder of weights and its card; `build` makes it from the card's configuration."""
+    path = folder / f"{name}.safetensors"
+    weights, card = load(path, name)
+    try:
+        part = build(card.config)
+    except (TypeError, ValueError, RuntimeError) as err:
+        raise CheckpointError(f"the card of {path} is damaged: {err}; fetch it again") from err
+    load_into(part, weights, path)
+    return part, card
 
 
 class Native:
@@ -61,17 +92,13 @@ class Native:
 
     def __init__(self, folder: Path = BUNDLED) -> None:
         self.folder = folder
-        weights, card = load(folder / "dit.safetensors", "dit")
-        self.card: Card = card
-        self.preset: Preset = preset(card.preset)
-        self.dit = DiT(DiTConfig(**card.config))
-        load_into(self.dit, weights, folder / "dit.safetensors")
-        weights, codec_card = load(folder / "codec.safetensors", "codec")
-        self.codec = Codec(CodecConfig(**codec_card.config))
-        load_into(self.codec, weights, folder / "codec.safetensors")
-        weights, up_card = load(folder / "upscaler.safetensors", "upscaler")
-        self.upscaler = Upscaler(UpscalerConfig(**up_card.config))
-        load_into(self.upscaler, weights, folder / "upscaler.safetensors")
+        self.dit, self.card = read_part(folder, "dit", lambda config: DiT(DiTConfig(**config)))
+        self.codec, _ = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
+        self.upscaler, _ = read_part(folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
+        try:
+            self.preset: Preset = preset(self.card.preset)
+        except ValueError as err:
+            raise CheckpointError(f"the card of {folder / 'dit.safetensors'} is damaged: {err}") from err
         self.text = TextEncoder.load(folder / "text_encoder.safetensors")
         for part in (self.dit, self.codec, self.upscaler):
             part.eval().requires_grad_(False)
@@ -93,6 +120,10 @@ class Native:
         name = f"haneul-{self.card.preset}"
         return Identity(model=name, weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
 
+    def frame_count(self, request: Request) -> int:
+        """Frames of the finished video."""
+        return max(1, round(request.seconds * self.capabilities().fps))
+
     def encode(self, prompt: str) -> Text:
         states, mask = self.text.encode([prompt])
         return Text(states=states, mask=mask)
@@ -102,7 +133,7 @@ class Native:
         text = self.encode(request.prompt)
         negative = self.encode(request.negative) if request.negative else None
         h, w = base_grid(request.size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
-        frames = 1 + -(-(round(request.seconds * self.preset.base_fps) - 1) // GROUP)
+        frames = latent_frames(self.frame_count(request))
         window = 1 + self.preset.frames // GROUP
         windows = window_count(frames, window, OVERLAP)
 
@@ -123,7 +154,7 @@ class Native:
                 )
 
         return rollout(
-            self.codec, one, frames=frames, window=window, overlap=OVERLAP, channels=self.preset.dit.latent,
+            self.codec, one, frames=frames, window=window, overlap=OVERLAP, channels=self.dit.cfg.latent,
             h=h, w=w, fps=self.preset.base_fps, generator=torch.Generator().manual_seed(request.seed),
         )  # fmt: skip
 
@@ -133,7 +164,7 @@ class Native:
         z = self.latents(request, progress)
         with torch.autocast("cpu", torch.bfloat16):
             video = self.codec.decode(z)[0].float().clamp(-1, 1).transpose(0, 1)
-            total = max(1, round(request.seconds * self.capabilities().fps))
+            total = self.frame_count(request)
             for i, frame in enumerate(self.upscaler.stream(video)):
                 if i == total:
                     return
@@ -151,7 +182,7 @@ class Native:
         h, w = base_grid(size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
         starts = [
             text_to_video(
-                batch=1, channels=self.preset.dit.latent, frames=frames, h=h, w=w, fps=self.preset.base_fps,
+                batch=1, channels=self.dit.cfg.latent, frames=frames, h=h, w=w, fps=self.preset.base_fps,
                 generator=torch.Generator().manual_seed(seed),
             )
             for seed in seeds
@@ -166,27 +197,33 @@ class Native:
         return ((video + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
 
     def unknown_words(self, prompt: str) -> dict[str, list[str]]:
-        """See `Backbone.unknown_words`; nearness is the cosine of the text encoder's states."""
-        from haneul.prompt.language import unknown
+        """See `Backbone.unknown_words`; the nearest ones are of the word's own script (the prompt's, if it is another).
 
+        Nearness is the cosine of mean token states, less the mean of all known words: what all words share, which is
+        most of a state, says nothing (docs/log.md).
+        """
         path = self.folder / "known_words.json"
         try:
             known: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as err:
             raise CheckpointError(f"{path} cannot be read ({err}); reinstall haneul") from err
         strange = unknown(prompt, frozenset(known["known"]))
-        if not strange:
-            return {}
-        names = known["nearest"]
-        a, b = self._word_vectors(strange), self._word_vectors(names)
-        order = (a @ b.T).argsort(1, descending=True)[:, :3]
-        return {word: [names[int(j)] for j in row] for word, row in zip(strange, order, strict=True)}
+        found: dict[str, list[str]] = {}
+        for korean in (False, True):
+            names = [name for name in known["nearest"] if bool(_HANGUL.search(name)) == korean]
+            here = [w for w in strange if bool(_HANGUL.search(w if _PLAIN.search(w) else prompt)) == korean]
+            if here and names:
+                vectors = self._word_vectors(names)
+                middle = vectors.mean(0)
+                a, b = (F.normalize(v - middle, dim=-1) for v in (self._word_vectors(here), vectors))
+                order = (a @ b.T).argsort(1, descending=True)[:, :NEAREST]
+                found |= {word: [names[int(j)] for j in row] for word, row in zip(here, order, strict=True)}
+        return {word: found.get(word, []) for word in strange}
 
     def _word_vectors(self, words: list[str]) -> Tensor:
-        """Unit vectors of words: the mean of their token states, less the mean of all known words."""
+        """[n, width]: the mean of each word's token states, without the sentence marks."""
         states, mask = self.text.encode(words)
         inner = mask.clone()
         inner[:, 0] = False
         inner[torch.arange(len(words)), mask.sum(1) - 1] = False
-        v = (states * inner[..., None]).sum(1) / inner.sum(1, keepdim=True).clamp(min=1)
-        return torch.nn.functional.normalize(v, dim=-1)
+        return (states * inner[..., None]).sum(1) / inner.sum(1, keepdim=True).clamp(min=1)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.data.shards import Shard, read_meta, read_shard, shard_paths
+from haneul.errors import InputError
 from haneul.model.codec import GROUP, Codec, groups_of
 
 LOG_STRIDE = 2  # controls are logged at twice the training frame rate
@@ -75,13 +76,18 @@ def _encode(codec: Codec, shard: Shard, dtype: torch.dtype) -> dict[str, Tensor]
 def build(
     data: Path, cache: Path, codec: Codec, *, dtype: torch.dtype, progress: Callable[[str], None] | None = None
 ) -> None:
-    """Encode every shard of `data` that `cache` doesn't hold yet."""
+    """Encode every shard of `data` that `cache` doesn't hold yet. Raises InputError for shards that can't be used."""
     cache.mkdir(parents=True, exist_ok=True)
     for path in shard_paths(data):
         target = cache / (path.stem + ".pt")
         if target.exists() and torch.load(target, mmap=True)["groups"].shape[0] == len(read_meta(path)):
             continue
         shard = read_shard(path)
+        if shard.video_nTHW3.shape[1] % GROUP != 1:
+            raise InputError(
+                f"clips of {path} have {shard.video_nTHW3.shape[1]} frames and not {GROUP}k+1; render them with a "
+                "length of a multiple of 1/3 s"
+            )
         item = {**_encode(codec, shard, dtype), "facts": [m["facts"] for m in shard.meta]}
         temporary = target.with_suffix(".tmp")
         torch.save(item, temporary)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +25,16 @@ SEED = 4242  #: of the renders; training uses small numbers and never these comb
 RICHNESS = 0.3
 ASKED = ("setting", "event", "camera", "color")  #: what a caption is asked to state
 TRIES = 60
+SHARD = 32  #: clips of a file of renders
 BATCH = 10  #: prompts of one call of the sampler
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What the measures work with. `steps` and `guidance` None: the model's defaults; `weights` names the model's files."""
+    """What the measures work with. `steps` and `guidance` None: the model's defaults."""
 
     folder: Path
-    weights: Path
+    weights: Path  # the folder of the model's files
     reader: Path
     clips: int = 500
     korean: int | None = None  # clips captioned in Korean; None: as many as in English
@@ -70,16 +70,15 @@ def word(facts: Facts, seed: int, language: Language = "en") -> Wording:
 
 def render_held_out(work: Work, count: int, say: Say) -> Path:
     """A folder with at least `count` renders of held-out combinations; renders what is missing."""
-    shard = 32
 
     def tell(done: int, total: int) -> None:
         say(f"renders: {done} of {total}")
 
     plan = Plan(
-        clips=-(-count // shard) * shard, seed=SEED, richness=RICHNESS, shard=shard, held_out=True, sizes=(SIZE,)
+        clips=-(-count // SHARD) * SHARD, seed=SEED, richness=RICHNESS, shard=SHARD, held_out=True, sizes=(SIZE,)
     )
     have = len(list(work.renders.glob("shard-*.npz")))
-    if have * shard < plan.clips:
+    if have * SHARD < plan.clips:
         render_dataset(work.renders, plan, progress=tell)
     return work.renders
 
@@ -97,7 +96,8 @@ def generate_clips(
 ) -> NDArray[np.uint8]:
     """Clips uint8 [n, T, H, W, 3] of the prompts at the model's own size, kept by batches under `name`.
 
-    Clip i has seed `first_seed` + i whatever the batch, so equal prompts give equal clips and two languages the same noise.
+    Clip i has seed `first_seed` + i whatever the batch: equal prompts give equal clips, and two languages get the same
+    noise.
     """
     able = model.capabilities()
     steps, guidance = work.steps or able.default_steps, work.guidance or able.default_guidance
@@ -116,14 +116,18 @@ def generate_clips(
                 guidance=guidance,
                 size=SIZE,
             )
-            _write(path, lambda f, v=videos: np.save(f, v))  # type: ignore[misc]
+            _save(path, videos)
             say(f"{name}: {start + len(batch)} of {len(texts)} clips")
         parts.append(np.load(path))
     return np.concatenate(parts)
 
 
-def _write(path: Path, write: Callable[..., None]) -> None:
+def _save(path: Path, videos: NDArray[np.uint8]) -> None:
+    """Atomically: a file with its final name is whole."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as f:
-        write(f)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as f:
+            np.save(f, videos)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -85,10 +85,11 @@ def _resized(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.u
 
 
 def _motion(frames_TCHW: Tensor) -> Tensor:
-    """How things move, [SPANS, 5, H/8, W/8]: optical flow in half pixels a frame (right, down), then how much the picture
-    changes, how much structure it has, and what the flow leaves unexplained, as logarithms.
+    """How things move, [SPANS, 5, H/8, W/8]: optical flow (right, down; in steps of two pixels a frame), then how much
+    the picture changes, how much structure it has, and what the flow leaves unexplained, as logarithms.
 
-    Lucas and Kanade (IJCAI 1981) at half size, over cells of 8x8 pixels and the four frame pairs of a third of a second.
+    Lucas and Kanade (IJCAI 1981) at half size, over cells of 8x8 pixels and the four frame pairs of a
+    third of a second.
     """
     x = F.avg_pool2d(frames_TCHW.float() / 255, 2)
     x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
@@ -116,8 +117,10 @@ class Glimpse:
 
 
 def glimpse(video_THW3: NDArray[np.uint8]) -> Glimpse:
-    """Clips of any size and length are brought to about TOKENS patches and to FRAMES frames. Raises InputError for fewer
-    than two frames."""
+    """Clips of any size and length are brought to about TOKENS patches and to FRAMES frames.
+
+    Raises InputError for fewer than two frames.
+    """
     T, H, W = video_THW3.shape[:3]
     if T < 2:
         raise InputError(f"a clip of {T} frames shows no motion; give at least 2 frames")

@@ -19,7 +19,8 @@ from haneul.evals.reader import Reader, read
 from haneul.evals.statistics import frechet
 from haneul.train import codec as codec_training
 from haneul.train.codec import psnr
-from haneul.train.upscaler import take, through_codec as degraded
+from haneul.train.upscaler import take
+from haneul.train.upscaler import through_codec as degraded
 
 CODEC_GOAL = 30.0  #: dB
 CODEC_CLIPS = 96

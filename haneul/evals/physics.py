@@ -1,12 +1,13 @@
 """Gravity, measured from balls that fall and bounce: in generated clips and, by the same tracker, in renders.
 
-A ball is found by its colour in every frame; its flights between the bounces are parabolas. Their acceleration is read in
-ball diameters per second squared and becomes metres by the world's mean ball size, since a generated ball has no true
-one. In renders the true size and the true acceleration (9.81 m/s^2) are known, which gives the tracker's own error.
+A ball is found by its colour in every frame, and a fall from rest with bounces is fitted to its height: a chain of pieces
+of one parabola. Its acceleration is read in ball diameters per second squared and becomes metres by the world's mean
+ball size, since a generated ball has no true one. In renders the true size and the true acceleration are known, which gives the tracker's own error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,9 @@ from haneul.backbones.native import Native
 from haneul.errors import WorldError
 from haneul.evals.clips import RICHNESS, SEED, SIZE, Work, generate_clips, word
 from haneul.evals.data import Say
+from haneul.evals.following import through_codec
 from haneul.evals.statistics import spread
+from haneul.model.codec import GROUP
 from haneul.world.events import observe
 from haneul.world.produce import STRIDE, render_clip
 from haneul.world.sample import sample_spec
@@ -28,10 +31,13 @@ Array = NDArray[np.float64]
 
 GRAVITY: Final = 9.81
 MEAN_RADIUS: Final = 0.34  #: metres, of the bouncing balls of the world (0.30 to 0.38, uniform)
+CLIPS: Final = 60  #: at most, of which gravity is measured
 RATE: Final = FPS / STRIDE  #: frames a second
 CHROMATIC: Final = tuple(c for c in COLORS if c not in ("white", "black"))
-BLUR: Final = 0.05  #: of a diameter: a flight that fits worse is not free
-SHORTEST: Final = 5  #: frames of a flight
+MOST_BOUNCES: Final = 12
+EXPLAINED: Final = 0.8  #: of the variance of a track, below which it is no fall
+LEAST: Final = 8  #: groups of frames in which the ball must be seen
+MOVED: Final = 0.5  #: diameters that it must move
 WIDEST: Final = 0.6  #: of the frame's height: a blob that is wider is no ball
 
 
@@ -102,48 +108,81 @@ def track_ball(video_THW3: NDArray[np.uint8], color: str) -> Track | None:
             centre[t] = cx, cy
             inside = _around(m, cy, cx, 0.85 * guess)[2]
             areas.append(inside)
-    if len(areas) < SHORTEST:
+    if len(areas) < LEAST:
         return None
     return Track(centre_T2=centre, diameter=float(2 * np.sqrt(np.median(areas) / np.pi)))
 
 
-def flights(y_T: Array) -> list[slice]:
-    """Runs of frames in free flight: where the height's second difference is downwards, at a bounce it is not."""
-    bend = np.full(len(y_T), np.nan)
-    bend[1:-1] = y_T[2:] - 2 * y_T[1:-1] + y_T[:-2]
-    falling = bend[np.isfinite(bend) & (bend > 0)]
-    if not len(falling):
-        return []
-    free = bend > 0.3 * float(np.median(falling))
-    runs, start = [], None
-    for t in range(len(y_T) + 1):
-        if t < len(y_T) and free[t]:
-            start = t if start is None else start
-        elif start is not None:
-            runs.append(slice(start - 1, t + 1))
-            start = None
-    return [r for r in runs if r.stop - r.start >= SHORTEST]
+@dataclass(frozen=True, kw_only=True)
+class Fall:
+    """A fall from rest and the bounces after it: drop height in diameters, seconds of the first drop, share of the speed
+    left after a bounce, and the share of the motion's variance that this explains."""
+
+    height: float
+    seconds: float
+    restitution: float
+    explained: float
+
+    @property
+    def acceleration(self) -> float:
+        """Diameters per second squared."""
+        return 2 * self.height / self.seconds**2
 
 
-def accelerations(track: Track) -> list[tuple[float, int]]:
-    """Acceleration of each flight in diameters per second squared, and its number of frames."""
-    y = track.centre_T2[:, 1] / track.diameter
-    found = []
-    for run in flights(y):
-        t = np.arange(run.start, run.stop) / RATE
-        fit = np.polyfit(t, y[run], 2)
-        miss = float(np.sqrt(np.mean((np.polyval(fit, t) - y[run]) ** 2)))
-        if miss < BLUR and np.ptp(y[run]) > 0.25:  # less of a way than that is noise
-            found.append((2 * float(fit[0]), run.stop - run.start))
-    return found
+def fallen(seconds_T: Array, drop: Array, restitution: Array) -> Array:
+    """How far a ball has fallen at each moment, as a share of the height it was dropped from, [G, T].
+
+    `drop` [G] are the seconds until the first bounce; a bounce leaves `restitution` [G] of the speed, so that flight k
+    lasts 2 drop restitution^k. All flights are pieces of the same parabola.
+    """
+    t = seconds_T[None] / drop[:, None]
+    share = np.minimum(t, 1.0) ** 2
+    begin, speed = np.ones_like(drop)[:, None], np.asarray(restitution)[:, None]
+    for _ in range(MOST_BOUNCES):
+        here = (t >= begin) & (t < begin + 2 * speed)
+        share = np.where(here, 1 - speed**2 + (t - begin - speed) ** 2, share)
+        begin, speed = begin + 2 * speed, speed * restitution[:, None]
+    return np.asarray(np.where(t >= begin, 1.0, share))
+
+
+def grouped(values_GT: Array, seen_T: NDArray[np.bool_]) -> Array:
+    """Means over the codec's groups of frames, of the frames where something was seen, [G, groups]; a codec smears a fast
+    thing over its group, which moves its frames but hardly their mean."""
+    pieces = [[0], *(range(k, k + GROUP) for k in range(1, values_GT.shape[1] - GROUP + 1, GROUP))]
+    means = [values_GT[:, [t for t in piece if seen_T[t]]].mean(1) for piece in pieces if any(seen_T[t] for t in piece)]
+    return np.stack(means, 1)
+
+
+def fit_fall(track: Track) -> Fall | None:
+    """The fall that explains a track best, by least squares; None where it explains less than EXPLAINED."""
+    seen = np.isfinite(track.centre_T2[:, 1])
+    y = grouped(track.centre_T2[None, :, 1] / track.diameter, seen)[0]
+    if len(y) < LEAST or np.ptp(y) < MOVED:
+        return None
+    moments = np.arange(len(seen)) / RATE
+    drops, rests = np.linspace(0.25, 1.3, 106), np.linspace(0.4, 0.96, 57)
+    for _ in range(2):
+        grid = np.meshgrid(drops, rests, indexing="ij")
+        drop, rest = grid[0].ravel(), grid[1].ravel()
+        share = grouped(fallen(moments, drop, rest), seen)
+        x, target = share - share.mean(1, keepdims=True), y - y.mean()
+        height = (x @ target) / np.maximum((x * x).sum(1), 1e-9)  # the start's height drops out with the means
+        miss = ((target - height[:, None] * x) ** 2).sum(1)
+        best = int(miss.argmin())
+        drops = drop[best] + np.linspace(-0.012, 0.012, 25)  # once more, finer
+        rests = (rest[best] + np.linspace(-0.012, 0.012, 13)).clip(0.1, 0.98)
+    explained = 1 - float(miss[best] / (target @ target))
+    if explained < EXPLAINED or height[best] <= 0:
+        return None
+    return Fall(
+        height=float(height[best]), seconds=float(drop[best]), restitution=float(rest[best]), explained=explained
+    )
 
 
 def gravity_of(track: Track | None, radius: float) -> float | None:
-    """Gravity in m/s^2 of a clip, the mean over its flights weighted by their length; None without a flight."""
-    found = accelerations(track) if track else []
-    if not found:
-        return None
-    return float(np.average([a for a, _ in found], weights=[n for _, n in found])) * 2 * radius
+    """Gravity in m/s^2 that a ball of `radius` metres fell by; None where nothing fell and bounced."""
+    fall = fit_fall(track) if track else None
+    return None if fall is None else fall.acceleration * 2 * radius
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +204,9 @@ def drops(count: int, say: Say) -> list[Drop]:
         color = CHROMATIC[seed % len(CHROMATIC)]
         try:
             spec = sample_spec(
-                seed, richness=RICHNESS, allow_held_out=True, event="bounce", camera="static", style="photo", color=color
-            )
+                seed, richness=RICHNESS, allow_held_out=True, event="bounce", camera="static", style="photo",
+                color=color,
+            )  # fmt: skip
         except WorldError:
             continue
         clip = render_clip(spec, SIZE)
@@ -178,25 +218,30 @@ def drops(count: int, say: Say) -> list[Drop]:
     return made
 
 
-def measure(work: Work, model: Native, say: Say, count: int = 60) -> dict[str, Any]:
+def measure(work: Work, model: Native, say: Say, count: int = CLIPS) -> dict[str, Any]:
     """Gravity in generated clips and in renders of the same facts by one tracker, and that tracker's own error."""
     rendered = drops(count, say)
     texts = [word(d.facts, i).text for i, d in enumerate(rendered)]
+    colors = [d.spec.subjects[0].color for d in rendered]
     generated = generate_clips(work, model, "gravity", texts, say, first_seed=100_000)
-    tracks = [track_ball(d.video, _color(d)) for d in rendered]
-    sized = [gravity_of(t, d.radius) for t, d in zip(tracks, rendered, strict=True)]
-    unsized = [gravity_of(t, MEAN_RADIUS) for t in tracks]
-    ours = [gravity_of(track_ball(v, _color(d)), MEAN_RADIUS) for v, d in zip(generated, rendered, strict=True)]
-    errors = [abs(g / GRAVITY - 1) for g in sized if g is not None]
+    coded = through_codec(model, np.stack([d.video for d in rendered]))
+
+    def found(videos: Iterable[NDArray[np.uint8]]) -> list[Track | None]:
+        return [track_ball(v, c) for v, c in zip(videos, colors, strict=True)]
+
+    def gravities(tracks: list[Track | None], radii: Iterable[float]) -> list[float]:
+        every = [gravity_of(t, r) for t, r in zip(tracks, radii, strict=True)]
+        return [g for g in every if g is not None]
+
+    mean = [MEAN_RADIUS] * count
+    tracks = found(d.video for d in rendered)
+    sized = gravities(tracks, (d.radius for d in rendered))
     return {
         "truth": GRAVITY,
         "clips": count,
-        "generated": spread([g for g in ours if g is not None]),
-        "renders": spread([g for g in unsized if g is not None]),
-        "renders_with_true_size": spread([g for g in sized if g is not None]),
-        "tracker_error_median": round(float(np.median(errors)), 4) if errors else None,
+        "generated": spread(gravities(found(generated), mean)),
+        "renders": spread(gravities(tracks, mean)),
+        "renders_through_codec": spread(gravities(found(coded), mean)),
+        "renders_with_true_size": spread(sized),
+        "tracker_error_median": round(float(np.median(np.abs(np.array(sized) / GRAVITY - 1))), 4) if sized else None,
     }
-
-
-def _color(drop: Drop) -> str:
-    return drop.spec.subjects[0].color

@@ -1,9 +1,9 @@
 """The attribute reader: says of a small clip where it is, what happens, in which colour, and how the camera moves.
 
-A small convolutional network with two branches, for four pictures and for the optical flow between them. It is trained on rendered clips only, never on
-generated ones, so that it can grade those: what it reads wrong there, the model drew wrong (or the reader's own error,
-which is reported beside). It also learns to find the main subject (the simulator knows which patches it covers) and
-pools its features there, because a colour is a matter of a few pixels.
+A small convolutional network with two branches, for four pictures and for the optical flow between them. It is trained
+on rendered clips only, never on generated ones, so that it can grade those: what it reads wrong there, the model drew
+wrong (or the reader's own error, which is reported beside). It also learns to find the main subject (the simulator
+knows which patches it covers) and pools its features there, because a colour is a matter of a few pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +22,16 @@ from torch import Tensor, nn
 from haneul.evals.data import ATTRIBUTES, MOMENTS, NAMES, SPANS, glimpse
 from haneul.model.checkpoint import load, load_into
 
+
 @dataclass(frozen=True, kw_only=True)
 class ReaderConfig:
     widths: tuple[int, ...] = (48, 96, 160)  # of the pictures' branch at 4, 8 and 16 pixels
-    motion: int = 64  # of the motion's branch
+    motion: int = 56  # of the motion's branch
     feature: int = 192  # width of the penultimate features, in which the Frechet distance is measured
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ReaderConfig:
+        return ReaderConfig(**{**data, "widths": tuple(data["widths"])})
 
 
 def _convolution(inp: int, out: int, side: int = 3, stride: int = 1) -> nn.Sequential:
@@ -78,7 +84,8 @@ class Reader(nn.Module):
         self.mid = nn.Sequential(Residual(b), Residual(b))
         self.deep = nn.Sequential(_convolution(b, c, 2, 2), Residual(c), Residual(c))
         self.find = nn.ModuleList(nn.Conv2d(width, out, 1) for width, out in ((a, 1), (b, 1), (c, 2)))
-        self.join = nn.Linear(a + b + 2 * c + 5 * m, cfg.feature)
+        pooled = 2 * (a + b + c) + 5 * m
+        self.join = nn.Sequential(nn.BatchNorm1d(pooled), nn.Linear(pooled, cfg.feature), nn.SiLU())
         self.heads = nn.ModuleList(nn.Linear(cfg.feature, len(ATTRIBUTES[name])) for name in NAMES)
 
     def forward(self, pictures_BM3HW: Tensor, motion_BS5HW: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
@@ -101,8 +108,8 @@ class Reader(nn.Module):
         coarser = 4 * F.avg_pool2d(attention, 2)
         where = [(attention, fine), (coarser, mid), (4 * F.avg_pool2d(coarser, 2), deep), (coarser, at_moments)]
         pooled = [(share * x.float()).sum((2, 3)).unflatten(0, (B, MOMENTS)).sum(1) for share, x in where]
-        everywhere = deep.float().mean((2, 3)).unflatten(0, (B, MOMENTS)).mean(1)
-        feature = F.silu(self.join(torch.cat([*pooled, everywhere, course.mean(1), course.amax(1)], 1)))
+        pooled += [x.float().mean((2, 3)).unflatten(0, (B, MOMENTS)).mean(1) for x in (fine, mid, deep)]
+        feature = self.join(torch.cat([*pooled, course.mean(1), course.amax(1)], 1))
         kept = F.dropout(feature, 0.1, self.training)
         cover = found.unflatten(0, (B, MOMENTS)).permute(0, 1, 3, 4, 2)
         return [head(kept) for head in self.heads], feature, cover
@@ -145,7 +152,7 @@ def read(reader: Reader, videos: Sequence[NDArray[np.uint8]]) -> Reading:
 def load_reader(path: Path) -> Reader:
     """Raises CheckpointError when it can't be used."""
     tensors, card = load(path, "reader")
-    reader = Reader(ReaderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()}))
+    reader = Reader(ReaderConfig.from_json(card.config))
     load_into(reader, tensors, path)
     reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return reader.eval().requires_grad_(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,14 @@ class ReaderRecipe:
 
     data: tuple[Path, ...]
     output: Path
-    config: ReaderConfig = ReaderConfig()
+    config: ReaderConfig = field(default_factory=ReaderConfig)
     budget: float = 600.0
     batch: int = 12
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     held_out_every: int = 16  # every n-th shard is for measuring
     threads: int = 1
+    device: str = "cpu"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -44,11 +45,13 @@ class ReaderRecipe:
             raise TrainingError("no folder of clips to train the reader on; make one with: haneul world render")
         if self.budget <= 0:
             raise TrainingError(f"a budget of {self.budget} s leaves no time to train")
+        if self.device not in ("cpu", "cuda") or (self.device == "cuda" and not torch.cuda.is_available()):
+            raise TrainingError(f"the device {self.device!r} is not at hand; use cpu")
 
 
 def disturb(pictures_BM3HW: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 pictures as floats in about [-1, 1], a little softer, noisier, lighter or darker: what a codec does to them, and
-    nothing that changes an answer."""
+    """uint8 pictures as floats in about [-1, 1], a little softer, noisier, lighter or darker: what a codec does to
+    them, and nothing that changes an answer."""
     B, M = pictures_BM3HW.shape[:2]
     x = pictures_BM3HW.flatten(0, 1).float() / 127.5 - 1
 
@@ -60,7 +63,7 @@ def disturb(pictures_BM3HW: Tensor, generator: torch.Generator) -> Tensor:
         x = x + draw(0, 1) * (F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False) - x)
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     x = x * draw(0.95, 1.05, 3) * draw(0.92, 1.08) + draw(-0.06, 0.06) + draw(0, 0.05) * noise
-    return x.unflatten(0, (B, M))
+    return x.view(B, M, *x.shape[1:])
 
 
 def batch_of(clips: Clips, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -94,7 +97,7 @@ def accuracy(reader: Reader, clips: list[Clips]) -> dict[str, float]:
     reader.eval()
     found = np.concatenate([read_glimpses(reader, c.pictures, c.motion).answers for c in clips])
     reader.train(was)
-    right = np.concatenate([c.answers[:, 0].numpy() for c in clips])
+    right = np.concatenate([c.answers[:, 0].cpu().numpy() for c in clips])
     return {
         name: float((found[:, k] == right[:, k])[right[:, k] != IGNORE].mean())
         for k, name in enumerate(NAMES)
@@ -129,8 +132,14 @@ def fit(reader: Reader, recipe: ReaderRecipe, train: list[Clips], held: list[Cli
         if elapsed - spoken > 60:
             spoken = elapsed
             rate, mean = step * recipe.batch / elapsed, np.mean(losses[-100:])
-            say(f"{elapsed / 60:.0f} min, {rate:.0f} clips/s, loss {mean:.3f}, held out: {told(accuracy(reader, held))}")
+            scores = told(accuracy(reader, held))
+            say(f"{elapsed / 60:.0f} min, {rate:.0f} clips/s, loss {mean:.3f}, held out: {scores}")
     return step * recipe.batch
+
+
+def _on(clips: Clips, device: str) -> Clips:
+    names = ("pictures", "motion", "cover", "answers")
+    return replace(clips, **{name: getattr(clips, name).to(device) for name in names})
 
 
 def train_reader(recipe: ReaderRecipe, say: Say = print) -> dict[str, float]:
@@ -138,10 +147,10 @@ def train_reader(recipe: ReaderRecipe, say: Say = print) -> dict[str, float]:
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     parts = [split(folder, recipe.held_out_every) for folder in recipe.data]
-    train = load_clips([p for paths, _ in parts for p in paths])
+    train = [_on(c, recipe.device) for c in load_clips([p for paths, _ in parts for p in paths])]
     held = load_clips([p for _, paths in parts for p in paths])
     count, checked = sum(map(len, train)), sum(map(len, held))
-    reader = Reader(recipe.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    reader = Reader(recipe.config).to(recipe.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = sum(p.numel() for p in reader.parameters()) / 1e6
     say(f"reader: {size:.2f}M parameters, {count} clips to train on, {checked} to check")
     seen = fit(reader, recipe, train, held, say)

@@ -73,7 +73,10 @@ def load(path: Path, part: str) -> tuple[dict[str, Tensor], Card]:
         raise CheckpointError(f"{path} is not a Haneul checkpoint (format {meta.get('format')!r}, expected {FORMAT!r})")
     if tensors_digest(tensors) != meta.get("digest"):
         raise CheckpointError(f"{path} was changed since it was written: its digest does not match; fetch it again")
-    card = Card(**json.loads(meta["card"]))
+    try:
+        card = Card(**json.loads(meta["card"]))
+    except (KeyError, TypeError, ValueError) as err:
+        raise CheckpointError(f"the card of {path} is damaged ({err}); fetch it again") from err
     if card.part != part:
         raise CheckpointError(f"{path} holds a {card.part}, not a {part}")
     return tensors, card

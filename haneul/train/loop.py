@@ -54,7 +54,7 @@ def setup(recipe: Recipe) -> Run:
     torch.manual_seed(recipe.seed)
     pools = load_pools(recipe.latents)
     if not pools:
-        raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train latents")
+        raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train nano --stage latents")
     model = DiT(recipe.preset.dit)
     text = TextEncoder.load(recipe.text_encoder)
     run = Run(recipe, pools, text, model, copy.deepcopy(model), None)  # type: ignore[arg-type]
@@ -185,6 +185,20 @@ def update_ema(run: Run) -> None:
     torch._foreach_lerp_(list(run.ema.parameters()), list(run.model.parameters()), 1 - keep)
 
 
+def take_step(run: Run, first: int = 0) -> dict[str, float]:
+    """Take the step `run.step`; returns what to log of it. `first` is where a cool-down begins."""
+    loss, facts = loss_of(run, run.step)
+    run.optimisers.set_rate(rate(run.recipe, run.step, first))
+    run.optimisers.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip, foreach=True)
+    run.optimisers.step()
+    update_ema(run)
+    run.step += 1
+    run.clips += int(facts["clips"])
+    return facts
+
+
 def train(recipe: Recipe, say: Say = print) -> Run:
     """Train until the budget is spent (or the cool-down is over); resumes by itself."""
     run = setup(recipe)
@@ -199,16 +213,8 @@ def train(recipe: Recipe, say: Say = print) -> Run:
         while (now := time.monotonic()) - begin < recipe.budget:
             if recipe.cooldown and run.step - first >= recipe.cooldown:
                 break
-            loss, facts = loss_of(run, run.step)
-            run.optimisers.set_rate(rate(recipe, run.step, first))
-            run.optimisers.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip, foreach=True)
-            run.optimisers.step()
-            update_ema(run)
-            run.step += 1
+            facts = take_step(run, first)
             run.seconds += time.monotonic() - now
-            run.clips += int(facts["clips"])
             recent[int(facts["frames"])].append(facts["loss"])
             log.write(log_line(run, facts))
             if run.step % recipe.log_every == 0:

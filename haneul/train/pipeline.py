@@ -18,7 +18,7 @@ from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import Codec
 from haneul.model.presets import Preset
 from haneul.train.codec import CodecRecipe, train_codec
-from haneul.train.loop import Run, state_path, train
+from haneul.train.loop import state_path, train
 from haneul.train.recipes import Recipe
 from haneul.train.upscaler import UpscalerRecipe, render_pairs, train_upscaler
 from haneul.world.produce import Plan, render_dataset
@@ -138,13 +138,45 @@ def export(folders: Folders, recipe: Recipe) -> Path:
     return target
 
 
-def everything(folders: Folders, recipe: Recipe, plan: Plan, *, codec_budget: float, upscaler_budget: float, pairs: int,
-               say: Say) -> Run:  # fmt: skip
-    """All stages in order; those that are done already are skipped, and the transformer trains for the recipe's budget."""
-    world(folders, plan, say)
-    codec(folders, recipe.preset, codec_budget, say)
-    encode(folders, recipe.preset, say)
-    upscaler(folders, recipe.preset, upscaler_budget, pairs, say)
-    run = train(recipe, say)
-    export(folders, recipe)
-    return run
+#: In order. `dit` is the transformer.
+STAGES = ("world", "codec", "latents", "upscaler", "dit", "export")
+
+
+def run_stage(
+    stage: str, folders: Folders, recipe: Recipe, plan: Plan, *, codec_budget: float, upscaler_budget: float,
+    pairs: int, say: Say,
+) -> None:  # fmt: skip
+    """One of STAGES alone. A codec that is there already trains on; see the functions."""
+    if stage == "world":
+        world(folders, plan, say)
+    elif stage == "codec":
+        codec(folders, recipe.preset, codec_budget, say)
+    elif stage == "latents":
+        encode(folders, recipe.preset, say)
+    elif stage == "upscaler":
+        upscaler(folders, recipe.preset, upscaler_budget, pairs, say)
+    elif stage == "dit":
+        train(recipe, say)
+    elif stage == "export":
+        say(f"wrote {export(folders, recipe)}")
+    else:
+        raise TrainingError(f"unknown stage {stage!r}; the stages are {', '.join(STAGES)}")
+
+
+def everything(
+    folders: Folders, recipe: Recipe, plan: Plan, *, codec_budget: float, upscaler_budget: float, pairs: int, say: Say
+) -> None:
+    """All stages in order; what is done already is skipped, and the transformer trains for the recipe's budget."""
+    for stage in STAGES:
+        if stage == "codec" and folders.codec.exists():
+            continue  # further training would be for nothing, or make the latents worthless where the encoder learns
+        run_stage(
+            stage,
+            folders,
+            recipe,
+            plan,
+            codec_budget=codec_budget,
+            upscaler_budget=upscaler_budget,
+            pairs=pairs,
+            say=say,
+        )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from haneul.errors import TrainingError
 from haneul.model.flow import LevelMix
@@ -50,8 +54,15 @@ class Recipe:
             raise TrainingError(f"unknown optimiser {self.optimiser!r}; choose adamw or muon")
         if abs(sum(self.lengths.values()) - 1) > 1e-6:
             raise TrainingError(f"the shares of the lengths add up to {sum(self.lengths.values())}, not to 1")
+        if self.device not in ("cpu", "cuda") or (self.device == "cuda" and not torch.cuda.is_available()):
+            raise TrainingError(f"cannot train on {self.device!r}: no such device here; use cpu")
         if self.budget <= 0:
             raise TrainingError(f"a budget of {self.budget} s leaves no time to train")
+
+
+def can_compile() -> bool:
+    """Whether there is a C++ compiler, which torch.compile needs; without one training is slower, not worse."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def nano(**changes: object) -> Recipe:

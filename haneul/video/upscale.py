@@ -54,7 +54,7 @@ class Upscaler(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, triple_B9hw: Tensor) -> Tensor:
-        """Frames before, at and after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it, half a frame on."""
+        """Frames before, at, after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it, half a frame on."""
         B, _, h, w = triple_B9hw.shape
         s = self.cfg.scale
         x = self.rise(self.body(self.inp(triple_B9hw)))

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ Quality = Literal["fast", "fine"]  # as in world.render, which is imported late:
 STRIDE = 2  #: training clips take every second frame of the 24 fps log
 PATCH = 16
 WINDOW = 17  #: frames of the short windows whose facts are logged
+SHOW_DRAWS = 8  #: of a prompt, until its subjects are clearly visible
 MIN_SHARE = 0.004  #: of the picture that the main subject must cover, median over the clip
 
 #: Sizes of the shards, by turns: mostly 16:9, some square, some upright.
@@ -68,7 +70,9 @@ def render_clip(spec: ClipSpec, size: tuple[int, int], *, stride: int = STRIDE, 
 
     truth = simulate(spec)
     drawn = list(draw(truth, size, stride=stride, quality=quality))
-    return Clip(video_THW3=np.stack([rgb for rgb, _ in drawn]), ids_THW=np.stack([ids for _, ids in drawn]), truth=truth)
+    return Clip(
+        video_THW3=np.stack([rgb for rgb, _ in drawn]), ids_THW=np.stack([ids for _, ids in drawn]), truth=truth
+    )
 
 
 def draw(
@@ -102,7 +106,7 @@ def clearly_visible(ids_THW: NDArray[np.uint8], spec: ClipSpec) -> bool:
 def windows(frames: int) -> list[tuple[int, int]]:
     """Windows [start, stop) of training frames whose facts are logged: whole, short ones, and single frames."""
     starts = range(0, frames, 4)
-    short = [(s, s + WINDOW) for s in starts if s + WINDOW <= frames and WINDOW < frames]
+    short = [(s, s + WINDOW) for s in starts if s + WINDOW <= frames and frames > WINDOW]
     return [(0, frames), *short, *((s, s + 1) for s in starts)]
 
 
@@ -132,9 +136,7 @@ def _make(plan: Plan, index: int, size: tuple[int, int]) -> tuple[Clip, dict[str
     for attempt in range(50):
         seed = (plan.seed * 1_000_003 + index) * 64 + attempt
         held = plan.held_out
-        spec = sample_spec(
-            seed, richness=plan.richness, seconds=plan.seconds, only_held_out=held, allow_held_out=held
-        )
+        spec = sample_spec(seed, richness=plan.richness, seconds=plan.seconds, only_held_out=held, allow_held_out=held)
         clip = render_clip(spec, size)
         if clearly_visible(clip.ids_THW, spec):
             break
@@ -180,21 +182,112 @@ def render_dataset(
 ) -> dict[str, Any]:
     """Render `plan` into `folder`; shards that are there already are kept. Returns the manifest.
 
-    `progress(done, total)` is called in clips. Raises OutputError when the folder holds another plan's shards.
+    `progress(done, total)` is called in clips. Raises OutputError when the folder cannot be used or holds another
+    plan's shards, InputError when a shard in it is damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = json.loads(json.dumps(asdict(plan)))
-    mark = folder / "plan.json"
-    if mark.exists():
-        before = json.loads(mark.read_text())
-        if {**before, "clips": 0} != {**recipe, "clips": 0}:
-            raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
-    mark.write_text(json.dumps(recipe))
+    recipe = claim(folder, plan)
     jobs = [(plan, n, folder) for n in range(-(-plan.clips // plan.shard))]
     done = 0
-    with mp.get_context("spawn").Pool(workers or mp.cpu_count()) as pool:
+    # Workers leave Ctrl-C to this process, which ends them.
+    quiet = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with mp.get_context("spawn").Pool(workers or mp.cpu_count(), **quiet) as pool:  # type: ignore[arg-type]
         for count in pool.imap_unordered(_shard_job, jobs):
             done += count
             if progress:
                 progress(done, plan.clips)
     return write_manifest(folder, {"plan": recipe})
+
+
+def claim(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Make the folder this plan's, by its plan.json; returns the plan as JSON has it. More clips are the same plan."""
+    recipe: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
+    mark = folder / "plan.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = json.loads(mark.read_text()) if mark.exists() else recipe
+        if {**before, "clips": 0} != {**recipe, "clips": 0}:
+            raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
+        temporary = folder / f".plan.{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(recipe))
+        temporary.replace(mark)
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror or error}; choose another folder") from error
+    except ValueError as error:
+        raise OutputError(f"{mark} is damaged ({error}); delete it if the folder's shards are of this plan") from error
+    return recipe
+
+
+def show(
+    prompt: str,
+    output: str | Path,
+    *,
+    size: tuple[int, int] = (448, 256),
+    seconds: float = 4.0,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Render what a prompt says by simulation, as a signed mp4 at 24 frames a second; returns warnings for the user.
+
+    `size` is (width, height), both even, 64 to 1920; `seconds` 0.5 to 20. What the prompt leaves open is drawn by
+    `seed`. `progress(done, total)` is called in frames. No model takes part, and the credentials say so. Raises
+    WorldError when the prompt says nothing that the world knows or what cannot be, InputError for numbers out of range,
+    OutputError and CredentialError as the engine; a file of the final name is always whole.
+    """
+    from haneul.trust import credentials
+    from haneul.video import io
+    from haneul.world.grammar import parse
+
+    if not (all(64 <= side <= 1920 and side % 2 == 0 for side in size)):
+        raise InputError(f"size {size[0]}x{size[1]} cannot be used: both sides must be even, 64 to 1920 pixels")
+    if not 0.5 <= seconds <= 20:
+        raise InputError(f"{seconds:g} s cannot be rendered; choose 0.5 to 20 s")
+    if not 0 <= seed < 2**31:
+        raise InputError(f"seed {seed} is out of range; choose 0 to 2^31 - 1")
+    parsed = parse(prompt)
+    signer = credentials.check_signer()
+    with io.atomic_output(output, overwrite=overwrite) as unsigned:
+        truth = stage_prompt(parsed.attributes, seed, seconds)
+        frames = (rgb for rgb, _ in draw(truth, size, stride=1, quality="fine"))
+        io.write_mp4(_counted(frames, round(seconds * FPS), progress), unsigned, fps=FPS)
+        manifest = credentials.ManifestInfo(
+            title=Path(output).name,
+            model="haneul-world",
+            weights_sha256="",
+            data_ledger_root="",
+            mode="world render",
+            seed=seed,
+            source_type="algorithmicMedia",
+        )
+        credentials.sign_in_place(unsigned, manifest, signer)
+    return [f"the world does not know {word!r}" for word in parsed.unknown]
+
+
+def stage_prompt(attributes: dict[str, object], seed: int, seconds: float) -> Truth:
+    """Simulate what was said; of the first few draws of the rest, the first that shows its subjects clearly."""
+    from haneul.world.physics import simulate
+    from haneul.world.sample import FIXABLE, sample_spec
+
+    said: dict[str, Any] = {name: value for name, value in attributes.items() if name in FIXABLE}
+    if not said:
+        raise WorldError(
+            "the prompt says nothing that the world knows; name a setting "
+            f"({', '.join(vocabulary.SETTINGS)}), a thing ({', '.join(vocabulary.KINDS)}) or both"
+        )
+    for attempt in range(SHOW_DRAWS):
+        spec = sample_spec(seed * 64 + attempt, seconds=seconds, allow_held_out=True, **said)
+        truth = simulate(spec)
+        small = np.stack([ids for _, ids in draw(truth, (96, 64), stride=FPS // 2, quality="fast")])
+        if clearly_visible(small, spec):
+            break
+    return truth
+
+
+def _counted(
+    frames: Iterator[NDArray[np.uint8]], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[NDArray[np.uint8]]:
+    """The first `total` frames."""
+    for done, frame in enumerate(islice(frames, total), start=1):
+        yield frame
+        if progress:
+            progress(done, total)

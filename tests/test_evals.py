@@ -1,0 +1,328 @@
+"""The measures: right on cases whose answer is known, and the whole report on a model of random weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from haneul.backbones.native import BUNDLED, Native
+from haneul.cli import main
+from haneul.data.shards import read_shard, shard_paths
+from haneul.errors import CheckpointError, HaneulError, InputError, TrainingError
+from haneul.evals import clips, physics, report, speed
+from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, whole_clip
+from haneul.evals.following import languages, score, stated
+from haneul.evals.reader import Reader, ReaderConfig, load_reader, read
+from haneul.evals.statistics import frechet, spread, wilson
+from haneul.evals.training import ReaderRecipe, accuracy, batch_of, loss_of, train_reader
+from haneul.model.checkpoint import Card, save
+from haneul.model.codec import Codec, CodecConfig
+from haneul.model.dit import DiT, DiTConfig
+from haneul.video.upscale import Upscaler, UpscalerConfig
+from haneul.world.scene import Facts, Subject
+
+BALL = Subject(kind="ball", color="red", material="rubber")
+ROLL = Facts(
+    setting="desert", time="noon", style="photo", camera="truck right", event="roll", outcome="rolls",
+    subjects=(BALL,), direction="right", seconds=4.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with eight renders of held-out combinations in two shards."""
+    folder = tmp_path_factory.mktemp("evals")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "SHARD", 4)
+        work = clips.Work(folder=folder, weights=folder, reader=folder, clips=8)
+        return clips.render_held_out(work, 8, print).parent
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: the real text encoder, everything else tiny and random."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    dit = DiTConfig(latent=96, width=32, depth=1, heads=2, truth=12)
+    codec = CodecConfig(latent=96, width=8, learned=False)
+    upscaler = UpscalerConfig(width=8, depth=1, fine=4)
+    for part, config, net in (
+        ("dit", dit, DiT(dit)),
+        ("codec", codec, Codec(codec)),
+        ("upscaler", upscaler, Upscaler(upscaler)),
+    ):
+        card = Card(part=part, preset="nano", config=asdict(config))
+        save(folder / f"{part}.safetensors", net.state_dict(), card)
+    (folder / "text_encoder.safetensors").symlink_to(BUNDLED / "text_encoder.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader_file(renders: Path) -> Path:
+    """A reader that was trained for a moment."""
+    path = renders / "reader.safetensors"
+    recipe = ReaderRecipe(data=(renders / "renders",), output=path, budget=0.5, batch=4)
+    train_reader(recipe, lambda line: None)
+    return path
+
+
+def falling(gravity: float, bounce: float = 0.85) -> NDArray[np.uint8]:
+    """A red disc of diameter 20 pixels that bounces before stripes, 12 frames a second, `gravity` in diameters/s^2."""
+    rng = np.random.default_rng(0)
+    y, speed_, rows = 14.0, 0.0, []
+    for _ in range(49):
+        rows.append(y)
+        for _ in range(200):
+            speed_ += gravity * 20 / 2400
+            y += speed_ / 2400
+            if y > 50:
+                y, speed_ = 50.0, -bounce * abs(speed_)
+    yy, xx = np.mgrid[0:64, 0:112]
+    ground = np.stack([110 + 20 * np.sin(xx / 5), 120 + 0 * yy, 110 + 20 * np.cos(yy / 7)], -1)
+    frames = []
+    for t, row in enumerate(rows):
+        inside = (10.5 - np.hypot(yy - row, xx - 40 - 0.5 * t)).clip(0, 1)[..., None]
+        frames.append(ground * (1 - inside) + inside * np.array([200, 40, 40]) + rng.normal(0, 2, ground.shape))
+    return np.stack(frames).clip(0, 255).astype(np.uint8)
+
+
+# -------------------------------------------------------------------------------------------------------- statistics
+
+
+def test_wilson_gives_the_textbook_interval() -> None:
+    assert wilson(90, 100) == pytest.approx((0.8256, 0.9448), abs=2e-4)
+    assert wilson(0, 20)[0] == 0.0
+    assert wilson(20, 20) == pytest.approx((0.8389, 1.0), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_frechet_distance_of_known_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(20_000, 3))
+    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a, a + np.array([3.0, 4.0, 0.0])) == pytest.approx(25, rel=1e-6)
+    assert frechet(a, a * np.array([2.0, 1.0, 1.0])) == pytest.approx((2 - 1) ** 2, rel=0.05)
+
+
+def test_spread_of_nothing_is_said() -> None:
+    assert spread([]) == {"n": 0}
+    assert spread([1.0, 2.0, 3.0])["median"] == 2.0
+
+
+# -------------------------------------------------------------------------------------------------------------- data
+
+
+def test_answers_follow_the_facts_and_their_mirror_image() -> None:
+    found = {n: ATTRIBUTES[n][i] for n, i in zip(NAMES, answers(ROLL), strict=True)}
+    assert found == {
+        "setting": "desert", "event": "roll", "color": "red", "kind": "ball", "camera": "truck right", "time": "noon",
+        "style": "photo", "direction": "right",
+    }  # fmt: skip
+    mirrored = {n: ATTRIBUTES[n][i] for n, i in zip(NAMES, answers(ROLL.mirrored()), strict=True)}
+    assert mirrored == {**found, "camera": "truck left", "direction": "left"}
+
+
+def test_colours_do_not_count_where_none_are_seen() -> None:
+    sketch = Facts.from_json({**ROLL.to_json(), "style": "pencil sketch", "subjects": [asdict(BALL)]})
+    assert answers(sketch)[NAMES.index("color")] == IGNORE
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_motion_is_the_shift_of_the_picture(step: int) -> None:
+    wide = np.random.default_rng(1).integers(0, 255, (8, 40, 3)).astype(np.uint8)
+    wide = wide.repeat(8, 0).repeat(8, 1)  # soft enough for optical flow once it is averaged
+    video = np.stack([wide[:, 100 - step * t : 212 - step * t] for t in range(49)])
+    u, v = glimpse(video).motion[:, :2].float().unbind(1)
+    assert float(u.median()) == pytest.approx(step / 2, abs=0.12)  # half-size pixels
+    assert abs(float(v.median())) < 0.05
+
+
+def test_every_size_and_length_can_be_read() -> None:
+    reader = Reader(ReaderConfig(widths=(8, 16, 24), motion=8, feature=12)).eval()
+    for frames, height, width in ((49, 64, 112), (25, 112, 64), (97, 256, 448), (2, 80, 80)):
+        found = read(reader, [np.zeros((frames, height, width, 3), np.uint8)])
+        assert found.answers.shape == (1, len(NAMES))
+        assert found.features.shape == (1, 12)
+    with pytest.raises(InputError, match="1 frames"):
+        glimpse(np.zeros((1, 64, 112, 3), np.uint8))
+
+
+def test_facts_of_the_whole_clip(renders: Path) -> None:
+    meta = read_shard(shard_paths(renders / "renders")[0]).meta[0]
+    assert whole_clip(meta).seconds == pytest.approx(97 / 24)
+    with pytest.raises(InputError, match="render it again"):
+        whole_clip({**meta, "facts": {}})
+
+
+# ------------------------------------------------------------------------------------------------------------ reader
+
+
+def test_the_reader_is_small_trains_and_comes_back(reader_file: Path, renders: Path) -> None:
+    assert reader_file.stat().st_size <= 3_000_000
+    reader = load_reader(reader_file)
+    held = load_clips(shard_paths(renders / "renders")[-1:])
+    shares = accuracy(reader, held)
+    assert set(shares) <= set(NAMES)
+    assert all(0 <= share <= 1 for share in shares.values())
+
+
+def test_training_learns_the_clips(renders: Path) -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    data = load_clips(shard_paths(renders / "renders"))
+    reader = Reader(ReaderConfig(widths=(16, 24, 32), motion=16, feature=48))
+    optimiser = torch.optim.AdamW(reader.parameters(), 1e-2)
+    losses = []
+    for _ in range(40):
+        loss = loss_of(reader, *batch_of(data[0], torch.arange(8), generator))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_mirroring_a_batch_turns_motion_cover_and_answers(renders: Path) -> None:
+    data = load_clips(shard_paths(renders / "renders"))[0]
+    generator = torch.Generator().manual_seed(3)
+    index = torch.zeros(16, dtype=torch.long)
+    _, motion, cover, right = batch_of(data, index, generator)
+    mirrored = (cover - data.cover[0].flip(2) / 255).abs().amax((1, 2, 3, 4)) < 1e-6
+    assert 0 < int(mirrored.sum()) < 16
+    assert bool((right[mirrored] == data.answers[0, 1]).all())
+    assert bool((right[~mirrored] == data.answers[0, 0]).all())
+    wanted = data.motion[0].float().flip(-1) * torch.tensor([-1.0, 1, 1, 1, 1])[:, None, None]
+    assert float((motion[mirrored] - wanted).abs().mean()) < 0.1  # but for the noise
+
+
+def test_a_reader_without_data_or_device_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no folder"):
+        ReaderRecipe(data=(), output=tmp_path / "r")
+    with pytest.raises(TrainingError, match="abacus"):
+        ReaderRecipe(data=(tmp_path,), output=tmp_path / "r", device="abacus")
+    with pytest.raises(CheckpointError, match="no weights"):
+        load_reader(tmp_path / "none.safetensors")
+
+
+# --------------------------------------------------------------------------------------------------------- following
+
+
+def test_captions_state_what_is_asked_in_both_languages() -> None:
+    for language in ("en", "ko"):
+        found = clips.word(ROLL, 5, language)  # type: ignore[arg-type]
+        assert set(clips.ASKED) <= found.said
+        assert found == clips.word(ROLL, 5, language)  # type: ignore[arg-type]
+
+
+def test_only_what_the_caption_states_counts() -> None:
+    right = np.array([answers(ROLL)] * 4)
+    found = right.copy()
+    found[0, NAMES.index("setting")] = 0
+    said = [clips.Wording(text="", said=frozenset(s)) for s in (["setting"], ["setting"], ["color"], [])]
+    result = score(found, right, stated(said, right, "setting"), "setting")
+    assert (result["accuracy"], result["clips"]) == (0.5, 2)
+    assert result["chance_uniform"] == 0.1
+    assert score(found, right, stated(said, right, "time"), "time")["accuracy"] is None
+
+
+def test_languages_are_compared_on_the_same_clips() -> None:
+    right = np.array([answers(ROLL)] * 4)
+    english, korean = right.copy(), right.copy()
+    korean[:2, NAMES.index("event")] += 1
+    result = languages(english, korean, right, {"event": np.array([True, True, True, False])})
+    assert result["event"]["points"] == pytest.approx(-66.67, abs=0.01)
+
+
+def test_batches_do_not_change_the_clips(weights: Path) -> None:
+    model = Native(weights)
+    both = model.base_videos(["a red ball", "눈"], seeds=[1, 2], size=(112, 64), steps=1)
+    assert both.shape == (2, 49, 64, 112, 3)
+    assert both.dtype == np.uint8
+    alone = model.base_videos(["a red ball"], seeds=[1], size=(112, 64), steps=1)
+    assert np.abs(both[0].astype(int) - alone[0]).mean() < 2  # bf16 rounds differently with padding
+
+
+# ----------------------------------------------------------------------------------------------------------- gravity
+
+
+@pytest.mark.parametrize("gravity", [10.0, 14.4])
+def test_the_tracker_measures_a_known_gravity(gravity: float) -> None:
+    track = physics.track_ball(falling(gravity), "red")
+    assert track is not None
+    assert track.diameter == pytest.approx(20, rel=0.06)
+    assert physics.gravity_of(track, 0.5) == pytest.approx(gravity, rel=0.06)
+
+
+def test_a_ball_that_floats_does_not_fall_and_no_ball_has_no_track() -> None:
+    assert physics.gravity_of(physics.track_ball(falling(0.0), "red"), 0.34) is None
+    sideways = np.stack([np.linspace(0, 50, 49), 30 + 5 * np.sin(np.arange(49) * 1.7)], 1)
+    assert physics.fit_fall(physics.Track(centre_T2=sideways, diameter=10.0)) is None
+    assert physics.track_ball(np.full((49, 64, 112, 3), 90, np.uint8), "red") is None
+
+
+def test_a_fall_is_found_though_frames_are_missing() -> None:
+    t = np.arange(49) / 12
+    share = physics.fallen(t, np.array([0.55]), np.array([0.8]))[0]
+    assert share[0] == 0
+    assert share.max() <= 1
+    track = np.stack([np.zeros(49), 10 + 36 * share], 1)
+    track[5:9] = np.nan
+    fall = physics.fit_fall(physics.Track(centre_T2=track, diameter=18.0))
+    assert fall is not None
+    assert fall.height == pytest.approx(2.0, rel=0.03)
+    assert fall.seconds == pytest.approx(0.55, abs=0.01)
+    assert fall.restitution == pytest.approx(0.8, abs=0.02)
+
+
+# ---------------------------------------------------------------------------------------------------- speed, reports
+
+
+def test_time_and_memory_of_a_process() -> None:
+    code = "import time; x = bytearray(200 << 20); x[::4096] = b'1' * len(x[::4096]); time.sleep(0.2)"
+    seconds, peak = speed.timed([sys.executable, "-c", code])
+    assert seconds > 0.2
+    assert 200 << 20 < peak < 300 << 20  # not this process's own memory too
+    with pytest.raises(HaneulError, match="exit code 3"):
+        speed.timed([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_a_report_is_whole_and_is_kept(
+    weights: Path, renders: Path, reader_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "SHARD", 4)
+    work = clips.Work(folder=renders, weights=weights, reader=reader_file, clips=8, korean=4, steps=1, guidance=1.0)
+    names = ["reader", "following", "fidelity", "physics"]
+    said: list[str] = []
+    monkeypatch.setattr(physics, "CLIPS", 4)
+    result = report.report(work, names, ["haneul", "eval", "report"], said.append)
+    assert list(result["measures"]) == names
+    made = result["measures"]["following"]
+    assert made["generated"]["setting"]["clips"] == 8
+    assert made["korean_clips"] == 4
+    assert result["measures"]["fidelity"]["codec"]["psnr_db"] > 0
+    assert result["measures"]["physics"]["renders"]["median"] == pytest.approx(9.81, rel=0.15)
+    assert any(line.startswith("english: 8 of 8") for line in said)
+    table = report.write(result, tmp_path / "report.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == result
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert all(len(row.split(" | ")) == 4 for row in rows)
+    assert "setting as the prompt says" in table
+    said.clear()
+    again = report.report(work, names, ["haneul", "eval", "report"], said.append)
+    assert said == []  # nothing was measured twice
+    assert again["measures"] == result["measures"]
+
+
+def test_the_command_names_what_it_cannot_measure(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["eval", "report", "beauty", "--work", str(tmp_path)])
+    assert done.exit_code == InputError.exit_code
+    assert "beauty" in done.output
+    assert "following" in done.output
