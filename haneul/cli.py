@@ -433,7 +433,10 @@ def eval_report(
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Processor threads.")
 def eval_train_reader(data: tuple[Path, ...], budget: float, output: Path, device: str, threads: int) -> None:
-    """Train the attribute reader on the rendered clips in DATA folders (haneul world render)."""
+    """Train the attribute reader on the rendered clips in DATA folders (haneul world render).
+
+    Run again, it goes on from the file that it wrote.
+    """
     from haneul.evals.training import ReaderRecipe, train_reader
 
     recipe = ReaderRecipe(data=data, output=output, budget=budget, device=device, threads=threads)

@@ -11,19 +11,19 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haneul.backbones.base import Backbone, Progress, Request
+from haneul.backbones.base import Backbone, Capabilities, Identity, Progress, Request
 from haneul.config import Settings, load_settings
 from haneul.errors import InputError
 from haneul.prompt import language
 from haneul.trust import credentials
-from haneul.trust.watermark import NoWatermark
+from haneul.trust.watermark import NoWatermark, Watermark
 from haneul.video import io
 
 SIDES = (64, 1920)  #: shortest and longest side of a picture in pixels
@@ -59,23 +59,20 @@ def generate(
     """Make one video.
 
     `size` is (width, height), both even, 64 to 1920; `seconds` 0.1 to 20; `guidance` how strictly the prompt is
-    followed (1 to 20); `negative` what to keep away from; `preview` a PNG of sampled frames. Raises InputError for what
-    cannot be used, OutputError when the file cannot be written, CredentialError when it could not be signed: all three
-    before any compute is spent where that can be known. A file of the final name is always whole.
+    followed (1 to 20); `negative` what to keep away from; `preview` a .png of sampled frames, signed too. Raises
+    InputError for what cannot be used, OutputError when the file cannot be written, CredentialError when it could not
+    be signed: all three before any compute is spent where that can be known. A file of the final name is always whole.
     """
     began = time.monotonic()
     settings = settings or load_settings()
     checked = language.check(prompt)
     unwanted = language.check(negative) if negative.strip() else None
     check_numbers(seconds, size, steps, guidance, seed)
-    if preview:
-        io.check_output(preview, overwrite=overwrite)
+    check_preview(preview, overwrite)
     signer = credentials.check_signer(settings)
     with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
         backbone = backbone or default_backbone(settings)
         able = backbone.capabilities()
-        if seconds > able.max_seconds:
-            raise InputError(f"{seconds:g} s is longer than this model's {able.max_seconds:g} s; ask for less")
         request = Request(
             prompt=checked.encoded,
             negative=unwanted.encoded if unwanted else "",
@@ -85,34 +82,21 @@ def generate(
             steps=steps or able.default_steps,
             guidance=able.default_guidance if guidance is None else guidance,
         )
+        check_able(request, able)
         warnings = warn_of(backbone.unknown_words(checked.encoded))
         loaded = time.monotonic()
         watermark = NoWatermark()
         frames = watermark.embed(backbone.generate(request, progress))
-        kept = Keep(frames, count=round(seconds * able.fps)) if preview else frames
+        kept = Keep(frames, count=round(seconds * able.fps))
         io.write_mp4(kept, unsigned, fps=able.fps)
         identity = backbone.identity()
-        manifest = credentials.ManifestInfo(
-            title=Path(output).name,
-            model=identity.model,
-            weights_sha256=identity.weights_sha256,
-            data_ledger_root=identity.data_ledger_root,
-            mode="text-to-video",
-            seed=request.seed,
-            watermark=watermark.name,
-        )
+        manifest = manifest_of(Path(output).name, identity, request, watermark)
         credentials.sign_in_place(unsigned, manifest, signer)
-    if preview and isinstance(kept, Keep):
-        sheet = io.contact_sheet(np.stack(kept.frames), columns=4, rows=-(-len(kept.frames) // 4))
-        io.write_png(sheet, preview, overwrite=overwrite)
-    report = {
-        "prompt": prompt,
-        "language": checked.language,
-        "request": asdict(request),
-        "model": asdict(identity),
-        "warnings": warnings,
-        "seconds": {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)},
-    }
+    if preview:
+        write_preview(kept.frames, Path(preview), manifest, signer, overwrite=overwrite)
+    took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
+    report = {"prompt": prompt, "language": checked.language, "request": asdict(request), "model": asdict(identity)}
+    report |= {"warnings": warnings, "seconds": took}
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
 
 
@@ -148,13 +132,59 @@ def check_numbers(
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
 
 
+def manifest_of(title: str, identity: Identity, request: Request, watermark: Watermark) -> credentials.ManifestInfo:
+    """What is said about a video that was made."""
+    return credentials.ManifestInfo(
+        title=title,
+        model=identity.model,
+        weights_sha256=identity.weights_sha256,
+        data_ledger_root=identity.data_ledger_root,
+        mode="text-to-video",
+        seed=request.seed,
+        watermark=watermark.name,
+    )
+
+
+def check_preview(preview: str | Path | None, overwrite: bool) -> None:
+    """Refuse a preview that could not be written or signed."""
+    if preview is None:
+        return
+    if Path(preview).suffix.lower() != ".png":
+        raise InputError(f"the preview {str(preview)!r} is a PNG; give it a name that ends in .png")
+    io.check_output(preview, overwrite=overwrite)
+
+
+def check_able(request: Request, able: Capabilities) -> None:
+    """Refuse what this model cannot do."""
+    if request.seconds > able.max_seconds:
+        raise InputError(f"{request.seconds:g} s is longer than this model's {able.max_seconds:g} s; ask for less")
+    if request.size[0] > able.max_size[0] or request.size[1] > able.max_size[1]:
+        most, asked = (f"{w}x{h}" for w, h in (able.max_size, request.size))
+        raise InputError(f"{asked} is larger than this model's {most}; ask for less")
+
+
+def write_preview(
+    frames: list[NDArray[np.uint8]],
+    path: Path,
+    manifest: credentials.ManifestInfo,
+    signer: credentials.Signer,
+    *,
+    overwrite: bool,
+) -> None:
+    """A signed sheet of frames."""
+    sheet = io.contact_sheet(np.stack(frames), columns=4, rows=-(-len(frames) // 4))
+    with io.atomic_output(path, overwrite=overwrite) as unsigned:
+        io.write_png(sheet, unsigned)
+        credentials.sign_in_place(unsigned, replace(manifest, title=path.name), signer)
+
+
 def warn_of(unknown: dict[str, list[str]]) -> list[str]:
     """One line for each word that the model never learned."""
     return [f"the model never learned {w!r}; nearest it knows: {', '.join(near)}" for w, near in unknown.items()]
 
 
 class Keep:
-    """Passes frames through and keeps a dozen of them, evenly spread, for the preview."""
+    """Passes frames through and keeps a dozen of them, evenly spread, for a preview."""
 
     def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int, keep: int = 12) -> None:
         self.source = frames

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from haneul.backbones.native import BUNDLED
-from haneul.model.checkpoint import Card, save
+from haneul.data import latents
+from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import Codec, CodecConfig
 from haneul.model.dit import DiT, DiTConfig
+from haneul.model.presets import preset
+from haneul.train.codec import CodecRecipe, train_codec
+from haneul.train.recipes import Recipe
 from haneul.video.upscale import Upscaler, UpscalerConfig
+from haneul.world.produce import Plan, render_dataset
 
 torch.set_num_threads(1)  # small tensors, and the tests' results then don't depend on the machine's cores
 
@@ -70,11 +75,53 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     dit = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12)
     codec = CodecConfig(latent=16, width=16, learned=False)
-    upscaler = UpscalerConfig(width=8, depth=1, fine=8)
+    upscaler = UpscalerConfig(width=8, depth=1, fine=4, scale=4)
     parts = {"dit": (DiT(dit), dit), "codec": (Codec(codec), codec), "upscaler": (Upscaler(upscaler), upscaler)}
     for name, (module, config) in parts.items():
-        card = Card(part=name, preset="nano", config=asdict(config), data_ledger_root="ab" * 32)
+        card = Card(part=name, preset="nano", config=dataclasses.asdict(config), data_ledger_root="ab" * 32)
         save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
     for name in ("text_encoder.safetensors", "known_words.json"):
         (folder / name).symlink_to(BUNDLED / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """Two shards of four tiny clips."""
+    return Plan(clips=8, shard=4, seconds=4 / 3, seed=5, sizes=((64, 64),))
+
+
+@pytest.fixture(scope="session")
+def shards(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of clips that the real world rendered by `plan`. Not to be written to."""
+    folder = tmp_path_factory.mktemp("shards")
+    render_dataset(folder, plan, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A recipe for a tiny transformer on `shards`, with its codec and latents made."""
+    folder = tmp_path_factory.mktemp("tiny")
+    parts = {
+        "codec": CodecConfig(latent=16, width=16, learned=False),
+        "dit": DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12),
+    }
+    small = dataclasses.replace(preset("nano"), **parts)
+    weights = CodecRecipe(data=shards, output=folder / "codec.safetensors", budget=1.0, batch=2, window=5, threads=1)
+    codec = train_codec(small, weights, lambda _: None)
+    with torch.no_grad():
+        latents.build(shards, folder / "latents", codec, dtype=torch.float32)
+    return Recipe(
+        preset=small, latents=folder / "latents", folder=folder / "run", codec=weights.output,
+        text_encoder=BUNDLED / "text_encoder.safetensors", lengths={1: 0.4, 5: 0.6}, tokens=320, text_length=24,
+        truth_at=1, warmup=2, threads=1, compile=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def codec(tiny: Recipe) -> Codec:
+    """The codec of `tiny`."""
+    net = Codec(tiny.preset.codec)
+    load_into(net, load(tiny.codec, "codec")[0], tiny.codec)
+    return net.requires_grad_(False)

@@ -63,6 +63,7 @@ def test_default_size_signed_and_reported(native: Native, tmp_path: Path) -> Non
     assert verdict.weights_sha256 == native.identity().weights_sha256
     assert verdict.data_ledger_root == "ab" * 32
     assert verdict.prompt is None, "a prompt is told only if its writer agrees"
+    assert haneul.verify(tmp_path / "x.png").here, "a strip of its frames is signed like the video"
     assert {("denoising", True), ("drawing", True)} <= stages
     with Image.open(tmp_path / "x.png") as sheet:
         assert sheet.width > 4 * 320
@@ -75,9 +76,7 @@ def test_default_size_signed_and_reported(native: Native, tmp_path: Path) -> Non
     ("size", "seconds", "frames"),
     [((112, 64), 1.0, 24), ((640, 640), 0.1, 2), ((512, 896), 0.1, 2), ((112, 64), 1.25, 30), ((112, 64), 6.0, 144)],
 )
-def test_sizes_and_lengths(
-    size: tuple[int, int], seconds: float, frames: int, native: Native, tmp_path: Path
-) -> None:
+def test_sizes_and_lengths(size: tuple[int, int], seconds: float, frames: int, native: Native, tmp_path: Path) -> None:
     info = probe(make(native, tmp_path / "x.mp4", size=size, seconds=seconds, steps=1).path)
     assert (info.width, info.height, info.frames, info.fps) == (*size, frames, 24)
 
@@ -164,6 +163,7 @@ def test_unknown_words_and_the_nearest_known_ones(native: Native, tmp_path: Path
         ({"steps": 10_000}, "10000 steps"),
         ({"guidance": 0.5}, "guidance 0.5"),
         ({"guidance": float("nan")}, "guidance nan"),
+        ({"preview": "strip.jpg"}, "'strip.jpg' is a PNG"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
     ],
@@ -184,17 +184,17 @@ def spent(*_: object) -> Iterator[NDArray[np.uint8]]:
 
 def test_unusable_output(native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "generate", spent)
-    (tmp_path / "there.mp4").write_text("mine")
+    for name in ("there.mp4", "there.png"):
+        (tmp_path / name).write_text("mine")
     for change, words in (
         ({"path": tmp_path / "there.mp4"}, "exists already"),
         ({"path": tmp_path / "no" / "x.mp4"}, "does not exist; create it"),
         ({"path": tmp_path}, "is a folder"),
-        ({"path": tmp_path / "x.mp4", "preview": tmp_path / "there.mp4"}, "exists already"),
+        ({"path": tmp_path / "x.mp4", "preview": tmp_path / "there.png"}, "exists already"),
     ):
         with pytest.raises(OutputError, match=words):
             make(native, **change)
-    assert [p.name for p in tmp_path.iterdir()] == ["there.mp4"]
-    assert (tmp_path / "there.mp4").read_text() == "mine"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"there.mp4": "mine", "there.png": "mine"}
 
 
 def test_full_disk(weights: Path, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_damaged_weights(part: str, weights: Path, tmp_path: Path) -> None:
         shutil.copytree(weights, folder)
         damage(folder / f"{part}.safetensors")
         if (part, name) == ("text_encoder", "changed"):
-            continue  # four-bit weights of another's model carry no digest of ours; the package's hash covers them
+            continue  # the frozen encoder's file carries no digest of its own
         settings = Settings(data=tmp_path / "data", cache=tmp_path / "cache", weights=folder)
         with pytest.raises(CheckpointError, match=part):
             haneul.generate(PROMPT, output=tmp_path / "x.mp4", settings=settings)

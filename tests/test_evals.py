@@ -18,7 +18,7 @@ from haneul.cli import main
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import CheckpointError, HaneulError, InputError, TrainingError
 from haneul.evals import clips, physics, report, speed
-from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, whole_clip
+from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, smeared, whole_clip
 from haneul.evals.following import languages, score, stated
 from haneul.evals.reader import Reader, ReaderConfig, load_reader, read
 from haneul.evals.statistics import frechet, spread, wilson
@@ -162,6 +162,16 @@ def test_facts_of_the_whole_clip(renders: Path) -> None:
         whole_clip({**meta, "facts": {}})
 
 
+def test_smearing_keeps_the_still_and_softens_the_quick() -> None:
+    still = np.tile(np.linspace(40, 200, 112).astype(np.uint8)[None, None, :, None], (9, 64, 1, 3))
+    moving = np.random.default_rng(0).integers(0, 255, (9, 64, 112, 3)).astype(np.uint8)
+    for seed in range(3):
+        soft = smeared(still, np.random.default_rng(seed))
+        assert soft.shape == still.shape
+        assert np.abs(soft.astype(int) - still).mean() < 2
+        assert smeared(moving, np.random.default_rng(seed))[1:].std() < 0.7 * moving.std()
+
+
 # ------------------------------------------------------------------------------------------------------------ reader
 
 
@@ -174,6 +184,15 @@ def test_the_reader_is_small_trains_and_comes_back(reader_file: Path, renders: P
     assert all(0 <= share <= 1 for share in shares.values())
 
 
+def test_training_goes_on_from_what_it_wrote(reader_file: Path, renders: Path, tmp_path: Path) -> None:
+    path = tmp_path / "reader.safetensors"
+    path.write_bytes(reader_file.read_bytes())
+    said: list[str] = []
+    train_reader(ReaderRecipe(data=(renders / "renders",), output=path, budget=0.1, batch=2), said.append)
+    assert any("goes on from" in line for line in said)
+    assert path.read_bytes() != reader_file.read_bytes()
+
+
 def test_training_learns_the_clips(renders: Path) -> None:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
@@ -181,13 +200,13 @@ def test_training_learns_the_clips(renders: Path) -> None:
     reader = Reader(ReaderConfig(widths=(16, 24, 32), motion=16, feature=48))
     optimiser = torch.optim.AdamW(reader.parameters(), 1e-2)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         loss = loss_of(reader, *batch_of(data[0], torch.arange(8), generator))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert np.mean(losses[-3:]) < 0.6 * losses[0]
 
 
 def test_mirroring_a_batch_turns_motion_cover_and_answers(renders: Path) -> None:

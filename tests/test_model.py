@@ -14,7 +14,7 @@ from haneul.model.layers import attend_fused, attend_plain
 from haneul.model.modes import Start, Text, sample, text_to_video, timeline, with_given
 from haneul.model.presets import preset
 from haneul.model.rollout import window_count
-from haneul.model.sampler import euler, heun, multistep, schedule
+from haneul.model.sampler import euler, guide, heun, multistep, schedule
 
 TINY = DiTConfig(latent=8, width=64, depth=2, heads=2, text=384, truth=12)
 
@@ -192,6 +192,14 @@ def test_given_tokens_never_move() -> None:
     z = sample(dit, text, given, steps=3)
     assert torch.equal(z[:, :, 0], image[:, :, 0])
     assert not torch.allclose(z[:, :, 1], given.z[:, :, 1])
+
+
+def test_guidance_of_a_model_that_says_nothing_is_nothing() -> None:
+    still = torch.zeros(1, 2, 3, 2, 2)
+    assert torch.equal(guide(still, still, 4.0, 0.3), still)
+    cond, uncond = torch.randn(2, 1, 2, 3, 2, 2)
+    assert torch.allclose(guide(cond, uncond, 1.0), cond, atol=1e-6)
+    assert torch.allclose(guide(cond, uncond, 4.0, 1.0).std(), cond.std(), atol=1e-5)
 
 
 def test_window_count() -> None:

@@ -312,3 +312,19 @@ def test_contact_sheet_of_one_frame(clip: Frames) -> None:
     assert io.contact_sheet(clip[:1], columns=4, width=96, gap=0).shape == (64, 384, 3)
     with pytest.raises(InputError, match="T >= 1"):
         io.contact_sheet(clip[:0])
+
+
+def test_equal_frames_give_equal_files(tmp_path: Path) -> None:
+    """Whatever lies in memory; 448 wide is where x264's macroblock tree was seen to vary."""
+    y, x = np.mgrid[0:256, 0:448]
+    rng = np.random.default_rng(0)
+    ramp = np.stack([x % 256, y, (x + y) % 256], -1) * 0.2 + 90
+    frames = [
+        np.clip(np.roll(ramp, 5 * t, 1) + rng.normal(0, 3, ramp.shape), 0, 255).astype(np.uint8) for t in range(12)
+    ]
+    files, clutter = set(), []
+    for run in range(6):
+        io.write_mp4(frames, tmp_path / "x.mp4", fps=24, overwrite=True)
+        files.add((tmp_path / "x.mp4").read_bytes())
+        clutter.append(np.full(1_000_000 * (run + 1), run * 40, np.uint8))
+    assert len(files) == 1

@@ -50,7 +50,7 @@ def write_shard(path: Path, shard: Shard) -> None:
 def read_shard(path: Path) -> Shard:
     """Raises InputError when the file is no shard."""
     try:
-        with np.load(path) as z:
+        with path.open("rb") as f, np.load(f) as z:
             return Shard(
                 video_nTHW3=z["video"],
                 coverage_nThw2=z["coverage"],
@@ -68,7 +68,7 @@ def shard_paths(folder: Path) -> list[Path]:
 def read_meta(path: Path) -> list[dict[str, Any]]:
     """Only the records of a shard, without its pixels; raises InputError as `read_shard`."""
     try:
-        with np.load(path) as z:
+        with path.open("rb") as f, np.load(f) as z:
             data: list[dict[str, Any]] = json.loads(z["meta"].tobytes())
     except Exception as err:
         raise InputError(f"{path} is not a readable shard ({err}); delete it and render again") from err

@@ -20,7 +20,7 @@ from torch import Tensor
 from haneul.backbones.native import base_grid
 from haneul.data.shards import iterate, read_shard
 from haneul.errors import InputError
-from haneul.model.codec import PATCH
+from haneul.model.codec import GROUP, PATCH
 from haneul.world.scene import Facts
 from haneul.world.vocabulary import CAMERAS, COLORS, EVENTS, KINDS, SETTINGS, STYLES, TIMES
 from haneul.world.wording import COLORLESS_STYLES
@@ -151,10 +151,40 @@ class Clips:
         return len(self.facts)
 
 
-def _of_shard(path: Path) -> Clips:
+def _cosines(n: int) -> Tensor:
+    """The orthonormal cosine transform of n values (DCT-II), [n, n]; row k is frequency k."""
+    k, x = torch.arange(n)[:, None], torch.arange(n)[None]
+    basis: Tensor = torch.cos(torch.pi / n * (x + 0.5) * k) * (2 / n) ** 0.5
+    basis[0] /= 2**0.5
+    return basis
+
+
+def smeared(video_THW3: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A clip as a video autoencoder might give it back: of each block of 4 frames x 16 x 16 pixels only low
+    frequencies, the fewer the quicker they change, and fewer of colour than of brightness. How many is drawn anew for
+    every clip, so that a reader learns to bear smearing and not one codec's own."""
+    across, along, chroma = rng.uniform(4, 10), rng.uniform(0.9, 4), rng.uniform(0.45, 0.8)
+    x = torch.from_numpy(video_THW3).permute(3, 0, 1, 2).float()
+    brightness = x.mean(0, keepdim=True)
+    parts = torch.cat([brightness, x - brightness])
+    padded = torch.cat([parts[:, :1].expand(-1, GROUP - 1, -1, -1), parts], 1)  # the first frame stands alone
+    blocks = padded.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH)).unflatten(1, (-1, GROUP))
+    time, space = _cosines(GROUP), _cosines(PATCH)
+    t, y, z = torch.arange(GROUP)[:, None, None], torch.arange(PATCH)[:, None], torch.arange(PATCH)
+    radius = ((t / along) ** 2 + (y / across) ** 2 + (z / across) ** 2).sqrt()
+    keep = torch.stack([radius < 1, *[radius < chroma] * 3]).float()
+    found = torch.einsum("cgthywx,it,jy,kx->cghwijk", blocks, time, space, space)
+    back = torch.einsum("cghwijk,cijk,it,jy,kx->cgthywx", found, keep, time, space, space)
+    flat = back.flatten(1, 2).flatten(2, 3).flatten(3, 4)[:, GROUP - 1 :]
+    out: NDArray[np.uint8] = (flat[1:] + flat[:1]).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).numpy()
+    return out
+
+
+def _of_shard(path: Path, smear: bool) -> Clips:
     shard = read_shard(path)
     facts = [whole_clip(m) for m in shard.meta]
-    seen = [glimpse(v) for v in shard.video_nTHW3]
+    rng = np.random.default_rng(int(shard.meta[0]["seed"]))
+    seen = [glimpse(smeared(v, rng) if smear else v) for v in shard.video_nTHW3]
     return Clips(
         pictures=torch.stack([g.pictures for g in seen]),
         motion=torch.stack([g.motion for g in seen]),
@@ -164,11 +194,11 @@ def _of_shard(path: Path) -> Clips:
     )
 
 
-def load_clips(paths: Sequence[Path]) -> list[Clips]:
-    """Clips of the shards, one entry for each size."""
+def load_clips(paths: Sequence[Path], *, smear: bool = False) -> list[Clips]:
+    """Clips of the shards, one entry for each size; with `smear` as a codec might give them back."""
     by_size: dict[tuple[int, ...], list[Clips]] = {}
     for path in paths:
-        clips = _of_shard(path)
+        clips = _of_shard(path, smear)
         by_size.setdefault(tuple(clips.cover.shape[2:4]), []).append(clips)
     return [
         Clips(

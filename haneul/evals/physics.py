@@ -1,8 +1,9 @@
 """Gravity, measured from balls that fall and bounce: in generated clips and, by the same tracker, in renders.
 
-A ball is found by its colour in every frame, and a fall from rest with bounces is fitted to its height: a chain of pieces
-of one parabola. Its acceleration is read in ball diameters per second squared and becomes metres by the world's mean
-ball size, since a generated ball has no true one. In renders the true size and the true acceleration are known, which gives the tracker's own error.
+A ball is found by its colour in every frame, and a fall from rest with bounces is fitted to its height: a chain of
+pieces of one parabola. Its acceleration is read in ball diameters per second squared and becomes metres by the world's
+mean ball size, since a generated ball has no true one. In renders the true size and the true acceleration are known,
+which gives the tracker's own error.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ def track_ball(video_THW3: NDArray[np.uint8], color: str) -> Track | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Fall:
-    """A fall from rest and the bounces after it: drop height in diameters, seconds of the first drop, share of the speed
-    left after a bounce, and the share of the motion's variance that this explains."""
+    """A fall from rest and the bounces after it: drop height in diameters, seconds of the first drop, share of the
+    speed left after a bounce, and the share of the motion's variance that this explains."""
 
     height: float
     seconds: float
@@ -146,8 +147,8 @@ def fallen(seconds_T: Array, drop: Array, restitution: Array) -> Array:
 
 
 def grouped(values_GT: Array, seen_T: NDArray[np.bool_]) -> Array:
-    """Means over the codec's groups of frames, of the frames where something was seen, [G, groups]; a codec smears a fast
-    thing over its group, which moves its frames but hardly their mean."""
+    """Means over the codec's groups of frames, of the frames where something was seen, [G, groups]: a codec smears a
+    fast thing over its group, which moves its frames but hardly their mean."""
     pieces = [[0], *(range(k, k + GROUP) for k in range(1, values_GT.shape[1] - GROUP + 1, GROUP))]
     means = [values_GT[:, [t for t in piece if seen_T[t]]].mean(1) for piece in pieces if any(seen_T[t] for t in piece)]
     return np.stack(means, 1)

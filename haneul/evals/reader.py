@@ -76,7 +76,7 @@ class Reader(nn.Module):
         self.cfg = cfg
         a, b, c = cfg.widths
         m = cfg.motion
-        self.moving = nn.Sequential(_convolution(5, m), Mix(m))
+        self.moving = nn.Sequential(_convolution(11, m), Mix(m))
         self.course = nn.Sequential(_convolution(m, 2 * m, 2, 2), Mix(2 * m), Mix(2 * m))
         self.fine = nn.Sequential(_convolution(3, a // 2, 3, 2), _convolution(a // 2, a, 3, 2), Residual(a))
         self.join_motion = nn.Conv2d(m, b, 1)
@@ -96,7 +96,7 @@ class Reader(nn.Module):
         """
         B = len(pictures_BM3HW)
         last = {"memory_format": torch.channels_last}
-        moving = self.moving(motion_BS5HW.flatten(0, 1).contiguous(**last))
+        moving = self.moving(_placed(motion_BS5HW.flatten(0, 1)).contiguous(**last))
         course = self.course(moving).float().unflatten(0, (B, SPANS)).mean((3, 4))
         fine = self.fine(pictures_BM3HW.flatten(0, 1).contiguous(**last))
         at_moments = moving.unflatten(0, (B, SPANS))[:, NEAREST_SPANS].flatten(0, 1)
@@ -117,6 +117,15 @@ class Reader(nn.Module):
 
 #: The span of motion that is nearest to each picture.
 NEAREST_SPANS = [round(k * (SPANS - 1) / (MOMENTS - 1)) for k in range(MOMENTS)]
+
+
+def _placed(motion_N5HW: Tensor) -> Tensor:
+    """Motion with its place and with place times flow, which tells a push from an orbit, [N, 11, H, W]."""
+    N, _, H, W = motion_N5HW.shape
+    y = torch.linspace(-1, 1, H, device=motion_N5HW.device).view(1, 1, H, 1).expand(N, 1, H, W)
+    x = torch.linspace(-1, 1, W, device=motion_N5HW.device).view(1, 1, 1, W).expand(N, 1, H, W)
+    flow = motion_N5HW[:, :2]
+    return torch.cat([motion_N5HW, x, y, flow * x, flow * y], 1)
 
 
 def _larger(x: Tensor, times: int) -> Tensor:

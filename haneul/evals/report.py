@@ -110,6 +110,7 @@ def report(
         raise InputError(f"{work.clips} clips are too few to measure anything; take at least 4")
     if work.threads:
         torch.set_num_threads(work.threads)
+    _, card = load(work.weights / "dit.safetensors", "dit")  # missing weights are told before anything is measured
     work.folder.mkdir(parents=True, exist_ok=True)
     parts = _Parts(work=work)
     results: dict[str, Any] = {}
@@ -123,7 +124,6 @@ def report(
             with atomic_output(kept, overwrite=True) as unfinished:
                 unfinished.write_text(json.dumps(result, indent=1), encoding="utf-8")
         results[name] = json.loads(kept.read_text(encoding="utf-8"))
-    _, card = load(work.weights / "dit.safetensors", "dit")
     return {
         "command": shlex.join(command),
         "commit": commit(),

@@ -30,6 +30,7 @@ class DiTConfig:
     heads: int = 4
     text: int = 384
     controls: int = 10
+    registers: int = 4  # learned tokens beside the words
     truth: int = 0  # channels of the auxiliary head that predicts the simulator's truth; 0 for none
 
     def __post_init__(self) -> None:
@@ -84,31 +85,64 @@ class Block(nn.Module):
 
 
 class TextRefiner(nn.Module):
-    """One transformer block that fits the frozen text states to the model's width and lets words look at each other."""
+    """Fits the frozen text states to the model's width and lets words look at each other.
+
+    The states are standardised first and no layer has a bias: what all texts have in common would otherwise grow until the
+    words are lost in it (measured, docs/log.md). Constants that attention wants to rest on are tokens of their own, the
+    registers (Darcet et al., arXiv 2309.16588).
+    """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, cfg: DiTConfig) -> None:
         super().__init__()
         D = cfg.width
         self.heads = cfg.heads
         self.attend: Attend = attend_fused
-        self.inp = nn.Linear(cfg.text, D)
+        self.register_buffer("mean", torch.zeros(cfg.text))
+        self.register_buffer("std", torch.ones(cfg.text))
+        self.inp = nn.Linear(cfg.text, D, bias=False)
         self.qkv = nn.Linear(D, 3 * D, bias=False)
         self.out = nn.Linear(D, D, bias=False)
-        self.up = nn.Linear(D, 2 * D)
-        self.down = nn.Linear(2 * D, D)
+        self.gate_up = nn.Linear(D, 2 * D, bias=False)
+        self.down = nn.Linear(D, D, bias=False)
+        self.pool = nn.Linear(cfg.text, D, bias=False)
         self.null = nn.Parameter(torch.randn(D) * 0.5)
+        self.null_pool = nn.Parameter(torch.zeros(D))
+        self.registers = nn.Parameter(torch.randn(cfg.registers, D))
         for last in (self.out, self.down):
             nn.init.zeros_(last.weight)
 
-    def forward(self, txt_BLC: Tensor, bias_B11L: Tensor, null_B: Tensor) -> Tensor:
-        """`null_B` is true where the text is dropped (the unconditional half of guidance)."""
-        x = self.inp(txt_BLC)
+    @torch.no_grad()
+    def standardise(self, states_BLC: Tensor, mask_BL: Tensor) -> None:
+        """Take mean and standard deviation from a sample of texts."""
+        rows = states_BLC[mask_BL].float()
+        self.mean.copy_(rows.mean(0))
+        self.std.copy_(rows.std(0).clamp(min=1e-3))
+
+    def forward(self, txt_BLC: Tensor, mask_BL: Tensor, null_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens [B, L + R, D] (registers last), their attention bias, and the pooled text [B, D].
+
+        `null_B` is true where the text is dropped (the unconditional half of guidance).
+        """
+        dtype = self.inp.weight.dtype
+        z = ((txt_BLC.float() - self.mean) / self.std).to(dtype)
+        weight = mask_BL[..., None].to(dtype)
+        # The mean of L standardised states has a spread of about 1/3; undo that.
+        pooled = self.pool(3 * (z * weight).sum(1) / weight.sum(1))
+        pooled = torch.where(null_B[:, None], self.null_pool.to(pooled.dtype), pooled)
+        x = self.inp(z)
         B, L, D = x.shape
-        x = torch.where(null_B[:, None, None], self.null.to(x.dtype), x)
-        q, k, v = self.qkv(rms(x)).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        x = x + self.out(self.attend(rms(q), rms(k), v, bias_B11L).transpose(1, 2).reshape(B, L, D))
-        x = x + self.down(F.silu(self.up(rms(x))))
-        return rms(x)
+        x = rms(torch.where(null_B[:, None, None], self.null.to(x.dtype), x))
+        q, k, v = self.qkv(x).view(B, L, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        a = self.attend(rms(q), rms(k), v, mask_bias(mask_BL))
+        x = x + self.out(a.transpose(1, 2).reshape(B, L, D))
+        gate, up = self.gate_up(rms(x)).chunk(2, -1)
+        x = rms(x + self.down(F.silu(gate) * up))
+        registers = rms(self.registers).to(x.dtype).expand(B, -1, -1)
+        known = torch.ones(B, registers.shape[1], dtype=torch.bool, device=x.device)
+        return torch.cat([x, registers], 1), mask_bias(torch.cat([mask_BL, known], 1)), pooled
 
 
 class DiT(nn.Module):
@@ -122,7 +156,6 @@ class DiT(nn.Module):
         self.place = nn.Linear(64, D, bias=False)  # absolute position inside the picture
         self.single = nn.Parameter(torch.randn(D) * 0.02)  # marks a latent frame that holds one frame, not a group
         self.noise = nn.Sequential(nn.Linear(256, D), nn.SiLU(), nn.Linear(D, D))
-        self.pool = nn.Linear(D, D)
         self.control = nn.Linear(cfg.controls + 1, D)
         self.refine = TextRefiner(cfg)
         self.modulate = nn.Linear(D, 6 * D)
@@ -176,13 +209,9 @@ class DiT(nn.Module):
         aspect[..., 1] = h / w - 1
         return torch.cat([rows, cols, aspect], -1).view(h * w, 64)
 
-    def condition(
-        self, t_BFS: Tensor, txt_BLD: Tensor, mask_BL: Tensor, ctrl_BFK: Tensor | None, dtype: torch.dtype
-    ) -> Tensor:
+    def condition(self, t_BFS: Tensor, pooled_BD: Tensor, ctrl_BFK: Tensor | None, dtype: torch.dtype) -> Tensor:
         """[B, F or 1, S or 1, D]: noise level, pooled text and controls of every token."""
-        c = self.noise(fourier(t_BFS, 256).to(dtype))
-        weight = mask_BL[..., None].to(txt_BLD.dtype)
-        c = c + self.pool((txt_BLD * weight).sum(1) / weight.sum(1))[:, None, None]
+        c = self.noise(fourier(t_BFS, 256).to(dtype)) + pooled_BD[:, None, None]
         if ctrl_BFK is not None:
             known = torch.ones_like(ctrl_BFK[..., :1])
             c = c + self.control(torch.cat([ctrl_BFK, known], -1).to(dtype))[:, :, None]
@@ -213,9 +242,8 @@ class DiT(nn.Module):
         x = x + self.place(self.places(h, w, x.device).to(dtype))
         nothing = torch.zeros((), dtype=dtype, device=x.device)
         x = x + torch.where(single_F[:, None, None], self.single.to(dtype), nothing)
-        bias = mask_bias(mask_BL)
-        txt = self.refine(txt_BLC.to(dtype), bias, null_B)
-        c = self.condition(t_BFS, txt, mask_BL, ctrl_BFK, dtype)
+        txt, bias, pooled = self.refine(txt_BLC, mask_BL, null_B)
+        c = self.condition(t_BFS, pooled, ctrl_BFK, dtype)
         mod = self.modulate(c)
         cos, sin = (a.to(x.dtype) for a in self.angles(time_F, h, w))
         truth = None

@@ -79,7 +79,7 @@ def sample(
     guidance: float = 4.0,
     rescale: float = 0.3,
     steps: int = 24,
-    shift: float = 3.0,
+    shift: float = 8.0,
     sampler: Sampler = multistep,
     ctrl_BFK: Tensor | None = None,
     progress: Progress | None = None,

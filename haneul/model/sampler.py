@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 Sampler = Callable[[Denoise, Tensor, Tensor, Tensor, Progress | None], Tensor]
 
 
-def schedule(steps: int, shift: float = 3.0) -> Tensor:
+def schedule(steps: int, shift: float = 8.0) -> Tensor:
     """Noise levels [steps + 1] from 0 (noise) to 1 (clean), denser near the noise for shift > 1."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")
@@ -88,5 +88,5 @@ def guide(cond: Tensor, uncond: Tensor, scale: float, rescale: float = 0.0) -> T
     v = uncond + scale * (cond - uncond)
     if rescale:
         axes = tuple(range(1, v.ndim))
-        v = v * (1 - rescale + rescale * cond.std(axes, keepdim=True) / v.std(axes, keepdim=True))
+        v = v * (1 - rescale + rescale * cond.std(axes, keepdim=True) / v.std(axes, keepdim=True).clamp(min=1e-8))
     return v

@@ -57,6 +57,7 @@ def setup(recipe: Recipe) -> Run:
         raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train nano --stage latents")
     model = DiT(recipe.preset.dit)
     text = TextEncoder.load(recipe.text_encoder)
+    model.refine.standardise(*text.encode(sample_texts(pools[0])))
     run = Run(recipe, pools, text, model, copy.deepcopy(model), None)  # type: ignore[arg-type]
     run.ema.requires_grad_(False)
     run.text.to(torch.bfloat16)
@@ -72,6 +73,12 @@ def setup(recipe: Recipe) -> Run:
         for block in run.model.blocks:
             block.compile(dynamic=False)
     return run
+
+
+def sample_texts(pool: Pool, count: int = 256) -> list[str]:
+    """Captions by which the text states are standardised; the same for the same data."""
+    rng = np.random.default_rng(0)
+    return [worded(list(f.values())[rng.integers(len(f))], False, rng) for f in pool.facts[:count]]
 
 
 def state_path(recipe: Recipe) -> Path:

@@ -27,7 +27,7 @@ class Recipe:
     budget: float = 3600.0  # seconds of wall clock of this call; the run itself has no end
     tokens: int = 4480  # a batch holds as many clips as fit
     lengths: dict[int, float] = field(default_factory=lambda: {1: 0.25, 5: 0.45, 13: 0.30})  # latent frames: share
-    text_length: int = 48
+    text_length: int = 44
     optimiser: str = "adamw"  # "adamw" | "muon"
     learning_rate: float = 1e-3
     warmup: int = 200

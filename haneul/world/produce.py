@@ -53,6 +53,11 @@ class Plan:
             raise InputError(f"richness {self.richness} is out of range; it goes from 0 (calm) to 1 (full)")
         if not 0.5 <= self.seconds <= 20:
             raise InputError(f"clips of {self.seconds} s cannot be rendered; choose 0.5 to 20 s")
+        if self.shard < 1 or not self.sizes:
+            raise InputError(f"shards of {self.shard} clips and {len(self.sizes) or 'no'} sizes cannot be rendered")
+        for w, h in self.sizes:
+            if w % PATCH or h % PATCH or not (PATCH <= w <= 1920 and PATCH <= h <= 1920):
+                raise InputError(f"clips of {w}x{h} cannot be coded; both sides must be multiples of {PATCH}, to 1920")
 
 
 @dataclass(frozen=True, kw_only=True)
