@@ -87,9 +87,9 @@ class Block(nn.Module):
 class TextRefiner(nn.Module):
     """Fits the frozen text states to the model's width and lets words look at each other.
 
-    The states are standardised first and no layer has a bias: what all texts have in common would otherwise grow until the
-    words are lost in it (measured, docs/log.md). Constants that attention wants to rest on are tokens of their own, the
-    registers (Darcet et al., arXiv 2309.16588).
+    The states are standardised first and no layer has a bias: what all texts have in common would otherwise grow until
+    the words are lost in it (measured, docs/log.md). Constants that attention wants to rest on are tokens of their own,
+    the registers (Darcet et al., arXiv 2309.16588).
     """
 
     mean: Tensor

@@ -42,8 +42,8 @@ class LevelMix:
     random_frames: float = 0.06
     independent: float = 0.08
     box: float = 0.04
-    # Of the logit-normal, below 0 towards noise. The leading components of the latents stand far above the others and are
-    # alike all over a clip, so that setting and colours are decided below t = 0.1: half of the training goes there.
+    # Of the logit-normal, below 0 towards noise. The leading components of the latents stand far above the others and
+    # are alike all over a clip, so that setting and colours are decided below t = 0.1: half of the training goes there.
     mean: float = -1.8
     std: float = 1.6
     context_noise: float = 0.1  # given tokens are up to this far from clean

@@ -161,7 +161,7 @@ def train_codec(preset: Preset, recipe: CodecRecipe, say: Say = print) -> Codec:
         evaluation={"psnr_db": round(db, 2)},
         trained=time.strftime("%Y-%m-%d"),
     )
-    save(recipe.output, codec.state_dict(), card)
+    save(recipe.output, codec.state_dict(), card, dtype=torch.float16)
     return codec
 
 

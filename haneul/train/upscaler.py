@@ -181,7 +181,7 @@ def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
         part="upscaler", preset=preset.name, config=asdict(cfg), recipe=recipe_text, evaluation={"held_out": scores},
         trained=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
-    save(recipe.output, net.state_dict(), card)
+    save(recipe.output, net.state_dict(), card, dtype=torch.float16)
     return net
 
 
