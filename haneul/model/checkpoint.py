@@ -54,6 +54,7 @@ def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, str(temporary), meta)
+        temporary.chmod(0o644)  # the library makes files that only their owner can read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
