@@ -107,7 +107,7 @@ class Native:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            modes=("text-to-video", "text-to-image"),
+            modes=("text-to-video",),
             max_size=(1920, 1920),
             max_seconds=20.0,
             fps=2 * self.preset.base_fps,

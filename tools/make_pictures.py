@@ -1,0 +1,61 @@
+"""Make the README's two pictures: scenes of the world, and what the bundled model makes of fixed prompts.
+
+    python tools/make_pictures.py docs/img
+
+The prompts are train/sheet.py's, prompt i with seed i, three moments each; nothing is picked.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from haneul.backbones.native import Native
+from haneul.train.sheet import PROMPTS
+from haneul.world.physics import simulate
+from haneul.world.render import render_frame
+from haneul.world.sample import sample_spec
+from haneul.world.scene import FPS
+
+SCENES = (
+    {"event": "robot picks up", "setting": "cyberpunk city", "time": "night"},
+    {"event": "gallery tour"},
+    {"event": "fish", "time": "sunset"},
+    {"event": "stairs", "setting": "desert", "color": "red", "material": "rubber", "time": "sunset"},
+    {"event": "quadruped", "setting": "snowy field", "time": "noon"},
+    {"event": "space collide"},
+    {"event": "leaves", "style": "oil painting"},
+    {"event": "dominoes", "setting": "brick courtyard", "time": "noon"},
+    {"event": "car", "setting": "neon street", "time": "night", "style": "cyberpunk"},
+)
+MOMENT = 40  # frame of the log that is drawn
+
+
+def grid(tiles: list[np.ndarray], columns: int) -> Image.Image:
+    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
+    return Image.fromarray(np.concatenate(rows))
+
+
+def scene(number: int, fixed: dict[str, str]) -> np.ndarray:
+    spec = sample_spec(40 + number, richness=0.8, **({"style": "photo"} | fixed))
+    truth = simulate(spec)
+    return render_frame(
+        truth.geoms_TNG[MOMENT], truth.environment, truth.cameras[MOMENT],
+        style=spec.style, time=MOMENT / FPS, width=320, height=180, quality="fine",
+    ).rgb  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    grid([scene(i, s) for i, s in enumerate(SCENES)], 3).save(folder / "world.jpg", quality=88)
+    videos = Native().base_videos(list(PROMPTS), seeds=list(range(len(PROMPTS))), size=(896, 512))
+    sheet = grid([video[k] for video in videos for k in (0, 24, 47)], 3)
+    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.LANCZOS).save(
+        folder / "nano-first.jpg", quality=85
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
