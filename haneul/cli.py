@@ -224,6 +224,9 @@ def generate(
         with atomic_output(report_path, overwrite=overwrite) as unfinished:
             unfinished.write_text(json.dumps(result.report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     if not quiet:
+        if understood := result.report["understood"]:
+            told = ", ".join(f"{slot} {found['value']}" for slot, found in understood.items())
+            click.echo(f"understood: {told}", err=True)
         for warning in result.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{result.path} (seed {result.seed})")
@@ -324,12 +327,15 @@ def world_show(
 @click.option(
     "--clips", type=click.IntRange(min=64), default=12000, show_default=True, help="To render and learn from."
 )
-@click.option("--richness", type=float, default=0.2, show_default=True, help="Of the clips: 0 calm to 1 busy.")
+@click.option("--richness", type=float, default=0.15, show_default=True, help="Of the clips: 0 calm to 1 busy.")
+@click.option("--concepts-budget", type=DURATION, default="10m", show_default=True, help="Time for reading prompts.")
 @click.option("--codec-budget", type=DURATION, default="10m", show_default=True, help="Time for the codec.")
 @click.option("--upscaler-budget", type=DURATION, default="10m", show_default=True, help="Time for the upscaler.")
 @click.option("--pairs", type=click.IntRange(min=50), default=2000, show_default=True, help="For the upscaler.")
 @click.option(
-    "--stage", type=click.Choice(["world", "codec", "latents", "upscaler", "dit", "export"]), help="Only this."
+    "--stage",
+    type=click.Choice(["world", "concepts", "codec", "latents", "upscaler", "dit", "export"]),
+    help="Only this.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def train(
@@ -338,6 +344,7 @@ def train(
     folder: Path | None,
     clips: int,
     richness: float,
+    concepts_budget: float,
     codec_budget: float,
     upscaler_budget: float,
     pairs: int,
@@ -372,6 +379,7 @@ def train(
         folders,
         recipe,
         plan,
+        concepts_budget=concepts_budget,
         codec_budget=codec_budget,
         upscaler_budget=upscaler_budget,
         pairs=pairs,

@@ -1,6 +1,7 @@
 """READ FIRST. A sentence in, a signed video out, in plain order:
 
-    prompt -> language -> text encoder -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4 -> signature
+    prompt -> language -> text encoder -> concepts -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4
+    -> signature
 
 Everything in Haneul that makes a video goes through `generate` here: command line, Python, service. Watermark and
 signature are stages of it and not options, so nothing leaves without them.
@@ -84,6 +85,7 @@ def generate(
         )
         check_able(request, able)
         warnings = warn_of(backbone.unknown_words(checked.encoded))
+        understood = backbone.understood(checked.encoded)
         loaded = time.monotonic()
         watermark = NoWatermark()
         frames = watermark.embed(backbone.generate(request, progress))
@@ -96,7 +98,7 @@ def generate(
         write_preview(kept.frames, Path(preview), manifest, signer, overwrite=overwrite)
     took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
     report = {"prompt": prompt, "language": checked.language, "request": asdict(request), "model": asdict(identity)}
-    report |= {"warnings": warnings, "seconds": took}
+    report |= {"understood": understood_json(understood), "warnings": warnings, "seconds": took}
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
 
 
@@ -176,6 +178,11 @@ def write_preview(
     with io.atomic_output(path, overwrite=overwrite) as unsigned:
         io.write_png(sheet, unsigned)
         credentials.sign_in_place(unsigned, replace(manifest, title=path.name), signer)
+
+
+def understood_json(understood: dict[str, tuple[str, float]]) -> dict[str, dict[str, Any]]:
+    """What the prompt was taken to say, for the report."""
+    return {slot: {"value": value, "probability": round(sure, 3)} for slot, (value, sure) in understood.items()}
 
 
 def warn_of(unknown: dict[str, list[str]]) -> list[str]:

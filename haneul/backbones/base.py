@@ -62,3 +62,7 @@ class Backbone(Protocol):
     def unknown_words(self, prompt: str) -> dict[str, list[str]]:
         """Words that the model never learned, each with the nearest ones that it knows."""
         ...
+
+    def understood(self, prompt: str) -> dict[str, tuple[str, float]]:
+        """What the model takes the prompt to say, slot -> (value, probability); empty for models that can't tell."""
+        ...

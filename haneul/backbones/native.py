@@ -21,11 +21,12 @@ from haneul.backbones.base import Capabilities, Identity, Progress, Request
 from haneul.errors import CheckpointError
 from haneul.model.checkpoint import Card, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
+from haneul.model.concepts import ConceptReader, ConceptsConfig
 from haneul.model.dit import DiT, DiTConfig
-from haneul.model.modes import Start, Text, sample, text_to_video
+from haneul.model.modes import Start, sample, text_to_video
 from haneul.model.presets import Preset, preset
 from haneul.model.rollout import rollout, window_count
-from haneul.model.text import TextEncoder
+from haneul.model.text import Text, TextEncoder
 from haneul.prompt.language import unknown
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
@@ -100,6 +101,12 @@ class Native:
         except ValueError as err:
             raise CheckpointError(f"the card of {folder / 'dit.safetensors'} is damaged: {err}") from err
         self.text = TextEncoder.load(folder / "text_encoder.safetensors")
+        self.concepts: ConceptReader | None = None
+        if self.dit.cfg.concepts:
+            self.concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
+            if self.concepts.sizes != self.dit.cfg.concepts:
+                raise CheckpointError(f"concepts and transformer of {folder} do not belong together; fetch both again")
+            self.concepts.eval().requires_grad_(False)
         for part in (self.dit, self.codec, self.upscaler):
             part.eval().requires_grad_(False)
         for part in (self.codec, self.upscaler):
@@ -124,14 +131,24 @@ class Native:
         """Frames of the finished video."""
         return max(1, round(request.seconds * self.capabilities().fps))
 
-    def encode(self, prompt: str) -> Text:
-        states, mask = self.text.encode([prompt])
-        return Text(states=states, mask=mask)
+    def encode(self, prompts: list[str]) -> Text:
+        """The prompts as the transformer reads them."""
+        states, mask = self.text.encode(prompts)
+        concepts = None if self.concepts is None else self.concepts.read(states, mask)
+        return Text(states=states, mask=mask, concepts=concepts)
+
+    def understood(self, prompt: str) -> dict[str, tuple[str, float]]:
+        """See `Backbone.understood`."""
+        if self.concepts is None:
+            return {}
+        concepts = self.encode([prompt]).concepts
+        assert concepts is not None
+        return self.concepts.named(concepts[0])
 
     def latents(self, request: Request, progress: Progress | None = None) -> Tensor:
         """Sample the latents [1, C, F, h, w] of a request."""
-        text = self.encode(request.prompt)
-        negative = self.encode(request.negative) if request.negative else None
+        text = self.encode([request.prompt])
+        negative = self.encode([request.negative]) if request.negative else None
         h, w = base_grid(request.size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
         frames = latent_frames(self.frame_count(request))
         window = 1 + self.preset.frames // GROUP
@@ -187,12 +204,12 @@ class Native:
             )
             for seed in seeds
         ]  # fmt: skip
-        states, mask = self.text.encode(prompts)
+        text = self.encode(prompts)
         noise = replace(
             starts[0], z=torch.cat([s.z for s in starts]), start_BFS=torch.cat([s.start_BFS for s in starts])
         )
         with torch.autocast("cpu", torch.bfloat16):
-            z = sample(self.dit, Text(states=states, mask=mask), noise, guidance=guidance, steps=steps)
+            z = sample(self.dit, text, noise, guidance=guidance, steps=steps)
             video = self.codec.decode(z).float().clamp(-1, 1)
         return ((video + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
 

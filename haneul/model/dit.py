@@ -1,12 +1,13 @@
 """The diffusion transformer over spacetime patches, with one noise level per token.
 
 After DiT (Peebles & Xie, arXiv 2212.09748) with the shared modulation of PixArt-alpha (arXiv 2310.00426, AdaLN-single),
-rms-normed queries and keys, three-dimensional rotary positions in real time and centred space, cross-attention to text
-and SwiGLU. Because each token carries its own noise level (diffusion forcing, arXiv 2407.01392), text-to-video,
-image-to-video, extension, editing and inpainting are one model: a mode only chooses which tokens are given.
+rms-normed queries and keys, three-dimensional rotary positions in real time and centred space, cross-attention to what
+the prompt says and SwiGLU. Because each token carries its own noise level (diffusion forcing, arXiv 2407.01392),
+text-to-video, image-to-video, extension, editing and inpainting are one model: a mode only chooses which tokens are
+given.
 
 Shapes: B batch, F latent frames, h w latent rows and columns, S = h*w, N = F*S, D width, L text tokens, C latent
-channels, K control channels. Inside, tokens are x_BFSD.
+channels, K control channels, V concept entries. Inside, tokens are x_BFSD.
 """
 
 from __future__ import annotations
@@ -18,22 +19,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import Attend, attend_fused, fourier, mask_bias, rms, rotate
+from .text import Text
+
+LEAST_SPREAD = 0.02  #: of a channel that never varies (a single frame has no motion), so that nothing divides by zero
+
+
+def spread_level(t: Tensor) -> Tensor:
+    """Noise levels with both ends drawn out, so that .01 and .02, or .99 and .995, look different to the model: the
+    sigmoid of a third of the log signal-to-noise ratio."""
+    a, b = t.clamp(0, 1) ** (1 / 3), (1 - t).clamp(0, 1) ** (1 / 3)
+    return a / (a + b)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiTConfig:
-    """Size of the transformer. `width` must be divisible by `heads`, and a head's width by 8."""
+    """Size of the transformer. `width` must be divisible by `heads`, and a head's width by 8.
+
+    `concepts` are the entries of each slot (concepts.sizes_of) and `text` the width of word states; a model reads
+    either or both, and what it does not read is empty or 0.
+    """
 
     latent: int = 64
     width: int = 256
     depth: int = 8
     heads: int = 4
-    text: int = 384
+    text: int = 0
+    concepts: tuple[int, ...] = ()
     controls: int = 10
     registers: int = 4  # learned tokens beside the words
     truth: int = 0  # channels of the auxiliary head that predicts the simulator's truth; 0 for none
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "concepts", tuple(self.concepts))
+        if not self.text and not self.concepts:
+            raise ValueError("a model must read something: give it concepts, text or both")
         if self.width % self.heads or (self.width // self.heads) % 8:
             raise ValueError(f"width {self.width} must be heads ({self.heads}) times a multiple of 8")
 
@@ -67,7 +86,13 @@ class Block(nn.Module):
         return tuple(x.view(B, N, parts, self.heads, -1).permute(2, 0, 3, 1, 4))
 
     def forward(
-        self, x_BFSD: Tensor, mod_BFS6D: Tensor, txt_BLD: Tensor, bias_B11L: Tensor, cos_Nd: Tensor, sin_Nd: Tensor
+        self,
+        x_BFSD: Tensor,
+        mod_BFS6D: Tensor,
+        txt_BLD: Tensor,
+        bias_B11L: Tensor | None,
+        cos_Nd: Tensor,
+        sin_Nd: Tensor,
     ) -> Tensor:
         B, T, S, D = x_BFSD.shape
         x = x_BFSD
@@ -145,19 +170,48 @@ class TextRefiner(nn.Module):
         return torch.cat([x, registers], 1), mask_bias(torch.cat([mask_BL, known], 1)), pooled
 
 
+class ConceptTokens(nn.Module):
+    """One token for each slot, the mean of its values' embeddings by their probabilities, and all slots pooled."""
+
+    members: Tensor
+
+    def __init__(self, cfg: DiTConfig) -> None:
+        super().__init__()
+        D, sizes = cfg.width, cfg.concepts
+        total = sum(sizes)
+        slot = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+        self.register_buffer("members", F.one_hot(slot, len(sizes)).T.float(), persistent=False)  # [K, V]
+        self.values = nn.Parameter(torch.randn(total, D))
+        self.null = nn.Parameter(torch.randn(len(sizes), D))
+        self.pool = nn.Sequential(nn.Linear(total, 2 * D), nn.SiLU(), nn.Linear(2 * D, D))
+        self.null_pool = nn.Parameter(torch.zeros(D))
+
+    def forward(self, concepts_BV: Tensor, null_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens [B, K, D] and the pooled prompt [B, D]."""
+        p = concepts_BV.to(self.values.dtype)
+        tokens = rms((p[:, None] * self.members) @ self.values)
+        tokens = torch.where(null_B[:, None, None], rms(self.null).to(tokens.dtype), tokens)
+        pooled: Tensor = self.pool(p)
+        return tokens, torch.where(null_B[:, None], self.null_pool.to(pooled.dtype), pooled)
+
+
 class DiT(nn.Module):
     """Velocity of the flow for noisy latents `z_BCFhw`; see `forward`."""
+
+    spread: Tensor
 
     def __init__(self, cfg: DiTConfig) -> None:
         super().__init__()
         D = cfg.width
         self.cfg = cfg
+        self.register_buffer("spread", torch.ones(2, cfg.latent))  # of each channel, in groups and in single frames
         self.inp = nn.Linear(cfg.latent, D)
         self.place = nn.Linear(64, D, bias=False)  # absolute position inside the picture
         self.single = nn.Parameter(torch.randn(D) * 0.02)  # marks a latent frame that holds one frame, not a group
         self.noise = nn.Sequential(nn.Linear(256, D), nn.SiLU(), nn.Linear(D, D))
         self.control = nn.Linear(cfg.controls + 1, D)
-        self.refine = TextRefiner(cfg)
+        self.refine = TextRefiner(cfg) if cfg.text else None
+        self.concepts = ConceptTokens(cfg) if cfg.concepts else None
         self.modulate = nn.Linear(D, 6 * D)
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
         self.final = nn.Linear(D, 2 * D)
@@ -173,7 +227,27 @@ class DiT(nn.Module):
     def set_attention(self, attend: Attend) -> None:
         """Choose the attention function from outside; the arithmetic is the same up to rounding."""
         for part in (*self.blocks, self.refine):
-            part.attend = attend
+            if part is not None:
+                part.attend = attend
+
+    @torch.no_grad()
+    def set_spread(self, group_C: Tensor, single_C: Tensor) -> None:
+        """Standard deviations of the latents' channels, as the data have them."""
+        self.spread.copy_(torch.stack([group_C, single_C]).clamp(min=LEAST_SPREAD))
+
+    def scales(self, t_BFS: Tensor, single_F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Factors [B, F, S, C] on the noisy latents at the model's door, past the model, and on what it says.
+
+        The best linear guess of the velocity of a channel of standard deviation s from z_t = t z + (1 - t) noise is
+        (t s^2 - (1 - t)) / (t^2 s^2 + (1 - t)^2) z_t, and its error has the standard deviation
+        s / sqrt(t^2 s^2 + (1 - t)^2). The model only says what is missing from that guess, in units of that error: the
+        preconditioning of Karras et al. (arXiv 2206.00364, section 5) for the straight path, channel by channel. So no
+        part of the model's width is spent on carrying noise through (compare arXiv 2511.13720).
+        """
+        t = t_BFS[..., None].float()
+        s = torch.where(single_F[:, None, None], self.spread[1], self.spread[0]).float()  # [F, 1, C]
+        energy = (t * s).square() + (1 - t).square()
+        return energy.rsqrt(), (t * s.square() - (1 - t)) / energy, s * energy.rsqrt()
 
     def angles(self, time_F: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
         """Rotary cosines and sines [N, d/2]: half of the channels turn with time (seconds), a quarter each with
@@ -209,9 +283,24 @@ class DiT(nn.Module):
         aspect[..., 1] = h / w - 1
         return torch.cat([rows, cols, aspect], -1).view(h * w, 64)
 
+    def read(self, text: Text, null_B: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What blocks attend to: tokens [B, L, D] and their bias (None: all count); and the pooled prompt [B, D]."""
+        if self.concepts is not None:
+            if text.concepts is None:
+                raise ValueError("this model reads concepts, and was given none")
+            tokens, pooled = self.concepts(text.concepts, null_B)
+        if self.refine is None:
+            return tokens, None, pooled
+        if text.states is None or text.mask is None:
+            raise ValueError("this model reads words, and was given none")
+        words, bias, pooled_words = self.refine(text.states, text.mask, null_B)
+        if self.concepts is None:
+            return words, bias, pooled_words
+        return torch.cat([words, tokens], 1), F.pad(bias, (0, tokens.shape[1])), pooled + pooled_words
+
     def condition(self, t_BFS: Tensor, pooled_BD: Tensor, ctrl_BFK: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """[B, F or 1, S or 1, D]: noise level, pooled text and controls of every token."""
-        c = self.noise(fourier(t_BFS, 256).to(dtype)) + pooled_BD[:, None, None]
+        """[B, F or 1, S or 1, D]: noise level, pooled prompt and controls of every token."""
+        c = self.noise(fourier(spread_level(t_BFS), 256).to(dtype)) + pooled_BD[:, None, None]
         if ctrl_BFK is not None:
             known = torch.ones_like(ctrl_BFK[..., :1])
             c = c + self.control(torch.cat([ctrl_BFK, known], -1).to(dtype))[:, :, None]
@@ -221,8 +310,7 @@ class DiT(nn.Module):
         self,
         z_BCFhw: Tensor,
         t_BFS: Tensor,
-        txt_BLC: Tensor,
-        mask_BL: Tensor,
+        text: Text,
         *,
         time_F: Tensor,
         single_F: Tensor,
@@ -233,16 +321,18 @@ class DiT(nn.Module):
         """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1).
 
         `time_F` is the real time of each latent frame in seconds, `single_F` is true where it holds a single frame,
-        `null_B` true where the text is to be ignored. With `truth_at`, also the truth head's output
+        `null_B` true where the prompt is to be ignored. With `truth_at`, also the truth head's output
         [B, F, S, truth] read after that many blocks.
         """
         B, C, T, h, w = z_BCFhw.shape
         dtype = self.inp.weight.dtype
-        x = self.inp(z_BCFhw.flatten(3).permute(0, 2, 3, 1).to(dtype))
+        z_BFSC = z_BCFhw.flatten(3).permute(0, 2, 3, 1)
+        enter, skip, leave = self.scales(t_BFS, single_F)
+        x = self.inp((z_BFSC * enter).to(dtype))
         x = x + self.place(self.places(h, w, x.device).to(dtype))
         nothing = torch.zeros((), dtype=dtype, device=x.device)
         x = x + torch.where(single_F[:, None, None], self.single.to(dtype), nothing)
-        txt, bias, pooled = self.refine(txt_BLC, mask_BL, null_B)
+        txt, bias, pooled = self.read(text, null_B)
         c = self.condition(t_BFS, pooled, ctrl_BFK, dtype)
         mod = self.modulate(c)
         cos, sin = (a.to(x.dtype) for a in self.angles(time_F, h, w))
@@ -252,5 +342,5 @@ class DiT(nn.Module):
             if self.truth is not None and truth_at == i + 1:
                 truth = self.truth(rms(x))
         scale, shift = self.final(c).chunk(2, -1)
-        v = self.out(rms(x) * (1 + scale) + shift)
-        return v.permute(0, 3, 1, 2).reshape(B, C, T, h, w).float(), truth
+        v = skip * z_BFSC + leave * self.out(rms(x) * (1 + scale) + shift).float()
+        return v.permute(0, 3, 1, 2).reshape(B, C, T, h, w), truth

@@ -14,6 +14,7 @@ from .codec import GROUP
 from .dit import DiT
 from .flow import mix
 from .sampler import Progress, Sampler, guide, multistep, schedule
+from .text import Text, join
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +26,6 @@ class Start:
     start_BFS: Tensor
     time_F: Tensor
     single_F: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """Encoded prompts: states [B, L, text] and mask [B, L]."""
-
-    states: Tensor
-    mask: Tensor
 
 
 def timeline(frames: int, fps: float, *, first: int = 0) -> tuple[Tensor, Tensor]:
@@ -92,24 +85,17 @@ def sample(
     yes, no = torch.zeros(B, dtype=torch.bool), torch.ones(B, dtype=torch.bool)
     other = negative or text
 
+    both = None if guidance == 1.0 else join(text, other)
+
     def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
         common = {"time_F": start.time_F, "single_F": start.single_F}
-        if guidance == 1.0:
-            v, _ = dit(z, t_BFS, text.states, text.mask, null_B=yes, ctrl_BFK=ctrl_BFK, **common)
+        if both is None:
+            v, _ = dit(z, t_BFS, text, null_B=yes, ctrl_BFK=ctrl_BFK, **common)
             return v  # type: ignore[no-any-return]
-        L = max(text.states.shape[1], other.states.shape[1])
-        states = torch.cat([_pad(text.states, L), _pad(other.states, L)])
-        mask = torch.cat([_pad(text.mask, L), _pad(other.mask, L)])
         null = torch.cat([yes, yes if negative else no])
         ctrl = None if ctrl_BFK is None else torch.cat([ctrl_BFK, ctrl_BFK])
-        v, _ = dit(torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), states, mask, null_B=null, ctrl_BFK=ctrl, **common)
+        v, _ = dit(torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), both, null_B=null, ctrl_BFK=ctrl, **common)
         cond, uncond = v.chunk(2)
         return guide(cond, uncond, guidance, rescale)
 
     return sampler(denoise, start.z, schedule(steps, shift), start.start_BFS, progress)
-
-
-def _pad(x: Tensor, length: int) -> Tensor:
-    """Pad axis 1 with zeros (false) up to `length`."""
-    extra = length - x.shape[1]
-    return torch.cat([x, x.new_zeros(x.shape[0], extra, *x.shape[2:])], 1) if extra else x

@@ -22,8 +22,12 @@ class Preset:
     learning_rate: float = 1e-3
 
 
-def preset(name: str) -> Preset:
-    """`nano` ~10M parameters (2 CPU cores, hours), `mini` ~35M (one GPU, minutes), `base` ~340M, `large` ~3B."""
+def preset(name: str, concepts: tuple[int, ...] = ()) -> Preset:
+    """`nano` ~10M parameters (2 CPU cores, hours), `mini` ~35M (one GPU, minutes), `base` ~340M, `large` ~3B.
+
+    `concepts` are the sizes of the slots (concepts.sizes_of) that the model reads. With them the smallest reads nothing
+    else; the others read words too, for footage whose captions say more than the slots hold.
+    """
     dials = {
         "nano": (256, 8, 4, 64),
         "mini": (448, 11, 7, 80),
@@ -33,12 +37,13 @@ def preset(name: str) -> Preset:
     if name not in dials:
         raise ValueError(f"unknown size {name!r}; known sizes: {', '.join(dials)}")
     width, depth, heads, codec_width = dials[name]
-    latent = 96
+    latent = 160 if name == "nano" else 96  # a linear code needs more channels than a learned one
+    text = 0 if name == "nano" and concepts else 384
     size = {"nano": (112, 64), "mini": (224, 128), "base": (448, 256), "large": (896, 512)}[name]
     return Preset(
         name=name,
         codec=CodecConfig(latent=latent, width=codec_width, learned=name != "nano"),
-        dit=DiTConfig(latent=latent, width=width, depth=depth, heads=heads, truth=12),
+        dit=DiTConfig(latent=latent, width=width, depth=depth, heads=heads, truth=12, text=text, concepts=concepts),
         base_size=size,
         base_fps=12,
         frames=49,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,40 @@ if TYPE_CHECKING:
 
 BLOCK = 32  #: weights per quantisation block
 CHUNK = 32  #: texts that are encoded together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Encoded prompts as the transformer takes them: word states [B, L, text] with their mask [B, L] for models that
+    read words, concepts [B, V] (concepts.py) for models that read those. A model may read both."""
+
+    states: Tensor | None = None
+    mask: Tensor | None = None
+    concepts: Tensor | None = None
+
+    def to(self, device: str | torch.device) -> Text:
+        """The same on another device."""
+        parts = (self.states, self.mask, self.concepts)
+        states, mask, concepts = (None if part is None else part.to(device) for part in parts)
+        return Text(states=states, mask=mask, concepts=concepts)
+
+
+def join(first: Text, second: Text) -> Text:
+    """Both batches one after the other; words are padded to the longer one's length."""
+    states = mask = concepts = None
+    if first.states is not None and second.states is not None and first.mask is not None and second.mask is not None:
+        length = max(first.states.shape[1], second.states.shape[1])
+        states = torch.cat([_padded(first.states, length), _padded(second.states, length)])
+        mask = torch.cat([_padded(first.mask, length), _padded(second.mask, length)])
+    if first.concepts is not None and second.concepts is not None:
+        concepts = torch.cat([first.concepts, second.concepts])
+    return Text(states=states, mask=mask, concepts=concepts)
+
+
+def _padded(x: Tensor, length: int) -> Tensor:
+    """Axis 1 filled up with zeros (false) to `length`."""
+    extra = length - x.shape[1]
+    return torch.cat([x, x.new_zeros(x.shape[0], extra, *x.shape[2:])], 1) if extra else x
 
 
 def unpack_q4(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Tensor:

@@ -21,14 +21,17 @@ from torch import Tensor
 
 from haneul.data.latents import Batch, Pool, draw, load_pools
 from haneul.errors import TrainingError
+from haneul.model.concepts import one_hot
 from haneul.model.dit import DiT
 from haneul.model.flow import draw_levels, flow_loss, mix
 from haneul.model.layers import attend_fused, attend_plain
 from haneul.model.modes import timeline
-from haneul.model.text import TextEncoder
+from haneul.model.text import Text, TextEncoder
 from haneul.train import optim
-from haneul.train.captions import worded
+from haneul.train.captions import stated, worded
 from haneul.train.recipes import Recipe
+from haneul.world.concepts import SLOTS
+from haneul.world.vocabulary import COLORS
 
 Say = Callable[[str], None]
 
@@ -39,7 +42,7 @@ class Run:
 
     recipe: Recipe
     pools: list[Pool]
-    text: TextEncoder
+    text: TextEncoder | None  # of a model that reads words; concepts need none
     model: DiT
     ema: DiT
     optimisers: optim.Optimisers
@@ -56,14 +59,17 @@ def setup(recipe: Recipe) -> Run:
     if not pools:
         raise TrainingError(f"{recipe.latents} holds no latents; make them with: haneul train nano --stage latents")
     model = DiT(recipe.preset.dit)
-    text = TextEncoder.load(recipe.text_encoder)
-    model.refine.standardise(*text.encode(sample_texts(pools[0])))
+    model.set_spread(*spreads(pools))
+    text = TextEncoder.load(recipe.text_encoder) if model.refine is not None else None
+    if model.refine is not None and text is not None:
+        model.refine.standardise(*text.encode(sample_texts(pools[0])))
+        text.to(torch.bfloat16)
     run = Run(recipe, pools, text, model, copy.deepcopy(model), None)  # type: ignore[arg-type]
     run.ema.requires_grad_(False)
-    run.text.to(torch.bfloat16)
     if recipe.device != "cpu":
         for part in (run.model, run.ema, run.text):
-            part.to(recipe.device)
+            if part is not None:
+                part.to(recipe.device)
     run.optimisers = optim.build(run.model, recipe)
     resume(run)
     # Attention and compilation wrap the model from outside; the weights stay the model's own.
@@ -78,7 +84,27 @@ def setup(recipe: Recipe) -> Run:
 def sample_texts(pool: Pool, count: int = 256) -> list[str]:
     """Captions by which the text states are standardised; the same for the same data."""
     rng = np.random.default_rng(0)
-    return [worded(list(f.values())[rng.integers(len(f))], False, rng) for f in pool.facts[:count]]
+    return [worded(list(f.values())[rng.integers(len(f))], False, rng)[0] for f in pool.facts[:count]]
+
+
+def spreads(pools: list[Pool], limit: int = 400) -> tuple[Tensor, Tensor]:
+    """Standard deviations [C] of the channels of groups and of single frames."""
+    found = []
+    for name in ("groups", "singles"):
+        rows = [getattr(p, name)[:limit].float().movedim(3, -1).flatten(0, -2) for p in pools]
+        found.append(torch.cat(rows).square().mean(0).sqrt())
+    return found[0], found[1]
+
+
+def text_of(run: Run, batch: Batch, rng: np.random.Generator) -> Text:
+    """What the model reads of the captions of a batch, worded anew."""
+    pairs = list(zip(batch.facts, batch.mirrored, strict=True))
+    if run.text is None:
+        return Text(concepts=one_hot([stated(f, m, rng) for f, m in pairs], SLOTS))
+    found = [worded(f, m, rng) for f, m in pairs]
+    states, mask = run.text.encode([text for text, _ in found], run.recipe.text_length)
+    concepts = one_hot([said for _, said in found], SLOTS) if run.model.concepts is not None else None
+    return Text(states=states, mask=mask, concepts=concepts)
 
 
 def state_path(recipe: Recipe) -> Path:
@@ -115,12 +141,13 @@ def save(run: Run) -> None:
     temporary.replace(path)
 
 
-def pick(recipe: Recipe, pools: list[Pool], rng: np.random.Generator) -> Batch:
+def pick(recipe: Recipe, step: int, pools: list[Pool], rng: np.random.Generator) -> Batch:
     """A batch of one size and one length; sizes come up as often as they have clips."""
     weights = np.array([p.clips for p in pools], float)
     pool = pools[rng.choice(len(pools), p=weights / weights.sum())]
-    lengths = [n for n in recipe.lengths if n <= pool.groups.shape[2]]
-    shares = np.array([recipe.lengths[n] for n in lengths])
+    wanted = recipe.lengths(step)
+    lengths = [n for n in wanted if n <= pool.groups.shape[2]]
+    shares = np.array([wanted[n] for n in lengths])
     frames = int(rng.choice(lengths, p=shares / shares.sum()))
     h, w = pool.grid
     return draw(pool, max(1, recipe.tokens // (frames * h * w)), frames, rng)
@@ -128,8 +155,6 @@ def pick(recipe: Recipe, pools: list[Pool], rng: np.random.Generator) -> Batch:
 
 def truth_target(batch: Batch) -> Tensor:
     """[B, F, S, 12]: coverage by the first and by the other subjects, then the first one's colour times its share."""
-    from haneul.world.vocabulary import COLORS
-
     names = list(COLORS)
     colour = torch.zeros(len(batch.facts), len(names))
     for i, facts in enumerate(batch.facts):
@@ -144,10 +169,9 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
     r = run.recipe
     rng = np.random.default_rng([r.seed, step])
     gen = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    batch = pick(r, run.pools, rng)
+    batch = pick(r, step, run.pools, rng)
     B, _, T, h, w = batch.z.shape
-    texts = [worded(f, m, rng) for f, m in zip(batch.facts, batch.mirrored, strict=True)]
-    states, mask = run.text.encode(texts, r.text_length)
+    text = text_of(run, batch, rng)
     levels, weight = draw_levels(r.levels, B, T, h, w, gen)
     noise = torch.randn(batch.z.shape, generator=gen)
     grid = levels.expand(B, T, levels.shape[2]).reshape(B, 1, T, *((h, w) if levels.shape[2] > 1 else (1, 1)))
@@ -162,8 +186,7 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
         v, truth = run.model(
             z_t.to(device),
             levels.to(device),
-            states,
-            mask,
+            text.to(device),
             time_F=time_F.to(device),
             single_F=single_F.to(device),
             null_B=null.to(device),
@@ -215,7 +238,7 @@ def train(recipe: Recipe, say: Say = print) -> Run:
     say(f"{size:.1f}M parameters, {clips} clips, step {run.step}, {run.seconds / 60:.0f} min so far")
     begin, first = time.monotonic(), run.step
     saved = sheeted = begin
-    recent: dict[int, list[float]] = {n: [] for n in recipe.lengths}
+    recent: dict[int, list[float]] = {n: [] for _, lengths in recipe.curriculum for n in lengths}
     with (recipe.folder / "log.jsonl").open("a") as log:
         while (now := time.monotonic()) - begin < recipe.budget:
             if recipe.cooldown and run.step - first >= recipe.cooldown:

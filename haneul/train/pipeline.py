@@ -1,4 +1,5 @@
-"""`haneul train nano`: world -> codec -> latents -> upscaler -> transformer -> weights, each stage resumable."""
+"""`haneul train nano`: world -> concepts -> codec -> latents -> upscaler -> transformer -> weights, each stage
+resumable."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import Codec
 from haneul.model.presets import Preset
 from haneul.train.codec import CodecRecipe, train_codec
+from haneul.train.concepts import ConceptsRecipe, train_concepts
 from haneul.train.loop import state_path, train
 from haneul.train.recipes import Recipe
 from haneul.train.upscaler import UpscalerRecipe, render_pairs, train_upscaler
@@ -62,6 +64,10 @@ class Folders:
         return self.export / "upscaler.safetensors"
 
     @property
+    def concepts(self) -> Path:
+        return self.export / "concepts.safetensors"
+
+    @property
     def text_encoder(self) -> Path:
         return self.weights / "text_encoder.safetensors"
 
@@ -73,6 +79,14 @@ def world(folders: Folders, plan: Plan, say: Say, workers: int | None = None) ->
         say(f"world: {done} of {total} clips")
 
     render_dataset(folders.data, plan, workers=workers, progress=tell)
+
+
+def concepts(folders: Folders, budget: float, say: Say) -> None:
+    """Train the reader of concepts, or go on with the one that is there."""
+    train_concepts(
+        ConceptsRecipe(data=folders.data, text_encoder=folders.text_encoder, output=folders.concepts, budget=budget),
+        say,
+    )
 
 
 def codec(folders: Folders, preset: Preset, budget: float, say: Say) -> None:
@@ -88,7 +102,7 @@ def encode(folders: Folders, preset: Preset, say: Say) -> None:
     load_into(net, tensors, folders.codec)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     latents.build(
-        folders.data, folders.latents, net, dtype=torch.bfloat16, progress=lambda name: say(f"latents: {name}")
+        folders.data, folders.latents, net, dtype=torch.float32, progress=lambda name: say(f"latents: {name}")
     )
 
 
@@ -139,16 +153,18 @@ def export(folders: Folders, recipe: Recipe) -> Path:
 
 
 #: In order. `dit` is the transformer.
-STAGES = ("world", "codec", "latents", "upscaler", "dit", "export")
+STAGES = ("world", "concepts", "codec", "latents", "upscaler", "dit", "export")
 
 
 def run_stage(
-    stage: str, folders: Folders, recipe: Recipe, plan: Plan, *, codec_budget: float, upscaler_budget: float,
-    pairs: int, say: Say,
+    stage: str, folders: Folders, recipe: Recipe, plan: Plan, *, concepts_budget: float, codec_budget: float,
+    upscaler_budget: float, pairs: int, say: Say,
 ) -> None:  # fmt: skip
     """One of STAGES alone. A codec that is there already trains on; see the functions."""
     if stage == "world":
         world(folders, plan, say)
+    elif stage == "concepts":
+        concepts(folders, concepts_budget, say)
     elif stage == "codec":
         codec(folders, recipe.preset, codec_budget, say)
     elif stage == "latents":
@@ -164,10 +180,13 @@ def run_stage(
 
 
 def everything(
-    folders: Folders, recipe: Recipe, plan: Plan, *, codec_budget: float, upscaler_budget: float, pairs: int, say: Say
-) -> None:
+    folders: Folders, recipe: Recipe, plan: Plan, *, concepts_budget: float, codec_budget: float,
+    upscaler_budget: float, pairs: int, say: Say,
+) -> None:  # fmt: skip
     """All stages in order; what is done already is skipped, and the transformer trains for the recipe's budget."""
     for stage in STAGES:
+        if stage == "concepts" and folders.concepts.exists():
+            continue
         if stage == "codec" and folders.codec.exists():
             continue  # further training would be for nothing, or make the latents worthless where the encoder learns
         run_stage(
@@ -175,6 +194,7 @@ def everything(
             folders,
             recipe,
             plan,
+            concepts_budget=concepts_budget,
             codec_budget=codec_budget,
             upscaler_budget=upscaler_budget,
             pairs=pairs,

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from haneul.errors import TrainingError
+from haneul.model.concepts import sizes_of
 from haneul.model.flow import LevelMix
 from haneul.model.presets import Preset, preset
+from haneul.world.concepts import SLOTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,9 @@ class Recipe:
     text_encoder: Path
     budget: float = 3600.0  # seconds of wall clock of this call; the run itself has no end
     tokens: int = 4480  # a batch holds as many clips as fit
-    lengths: dict[int, float] = field(default_factory=lambda: {1: 0.25, 5: 0.45, 13: 0.30})  # latent frames: share
-    text_length: int = 44
+    #: (first step, {latent frames: share of the steps}): pictures first, they are cheap and teach what things look like
+    curriculum: tuple[tuple[int, dict[int, float]], ...] = ((0, {1: 0.25, 5: 0.45, 13: 0.30}),)
+    text_length: int = 44  # of models that read words
     optimiser: str = "adamw"  # "adamw" | "muon"
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -37,8 +40,8 @@ class Recipe:
     clip: float = 1.0
     drop_text: float = 0.1
     keep_controls: float = 0.3
-    subject_weight: float = 2.0  # extra weight of tokens that subjects cover
-    truth_weight: float = 0.1  # of the auxiliary head
+    subject_weight: float = 3.0  # extra weight of tokens that subjects cover
+    truth_weight: float = 1.0  # of the auxiliary head
     truth_at: int = 4  # blocks before the auxiliary head
     levels: LevelMix = field(default_factory=LevelMix)
     seed: int = 0
@@ -49,11 +52,18 @@ class Recipe:
     sheet_every: float = 900.0
     log_every: int = 20
 
+    def lengths(self, step: int) -> dict[int, float]:
+        """Shares of the lengths at a step."""
+        return [lengths for first, lengths in self.curriculum if first <= step][-1]
+
     def __post_init__(self) -> None:
         if self.optimiser not in ("adamw", "muon"):
             raise TrainingError(f"unknown optimiser {self.optimiser!r}; choose adamw or muon")
-        if abs(sum(self.lengths.values()) - 1) > 1e-6:
-            raise TrainingError(f"the shares of the lengths add up to {sum(self.lengths.values())}, not to 1")
+        if not self.curriculum or self.curriculum[0][0] != 0:
+            raise TrainingError("the curriculum must begin at step 0")
+        for _, lengths in self.curriculum:
+            if abs(sum(lengths.values()) - 1) > 1e-6:
+                raise TrainingError(f"the shares of the lengths add up to {sum(lengths.values())}, not to 1")
         if self.device not in ("cpu", "cuda") or (self.device == "cuda" and not torch.cuda.is_available()):
             raise TrainingError(f"cannot train on {self.device!r}: no such device here; use cpu")
         if self.budget <= 0:
@@ -67,5 +77,12 @@ def can_compile() -> bool:
 
 def nano(**changes: object) -> Recipe:
     """About 10M parameters: hours on two CPU cores. Optimiser, rate and averaging are those the bundled weights had."""
-    chosen = {"optimiser": "muon", "learning_rate": 2e-3, "warmup": 60, "ema": 0.998} | changes
-    return Recipe(preset=preset("nano"), **chosen)  # type: ignore[arg-type]
+    chosen = {
+        "optimiser": "muon", "learning_rate": 2e-3, "warmup": 60, "ema": 0.998,
+        "curriculum": (
+            (0, {1: 0.8, 5: 0.2}),
+            (1500, {1: 0.3, 5: 0.5, 13: 0.2}),
+            (3500, {1: 0.15, 5: 0.3, 13: 0.55}),
+        ),
+    } | changes  # fmt: skip
+    return Recipe(preset=preset("nano", sizes_of(SLOTS)), **chosen)  # type: ignore[arg-type]

@@ -8,8 +8,12 @@ from PIL import Image
 
 from haneul.model.checkpoint import load, load_into
 from haneul.model.codec import Codec
-from haneul.model.modes import Text, sample, text_to_video
+from haneul.model.concepts import one_hot
+from haneul.model.modes import sample, text_to_video
+from haneul.model.text import Text
 from haneul.train.loop import Run
+from haneul.world.concepts import SLOTS
+from haneul.world.grammar import parse
 
 PROMPTS = (
     "A red rubber ball bounces down grey stairs in a desert at sunset.",
@@ -25,6 +29,19 @@ PROMPTS = (
 )
 
 
+def prompts_of(run: Run) -> Text:
+    """The fixed prompts as the model reads them; concepts are those that the world's own grammar finds."""
+    states = mask = concepts = None
+    if run.text is not None:
+        states, mask = (part.cpu() for part in run.text.encode(list(PROMPTS), run.recipe.text_length))
+        states = states.float()
+    if run.model.concepts is not None:
+        attributes = [parse(prompt).attributes for prompt in PROMPTS]
+        said = [{slot: str(found[slot]) for slot in SLOTS if slot in found} for found in attributes]
+        concepts = one_hot(said, SLOTS)
+    return Text(states=states, mask=mask, concepts=concepts)
+
+
 def write_sheet(run: Run, frames: int = 5, columns: int = 9) -> None:
     """Sample every prompt with the averaged weights into `folder/sheet-<step>.png`."""
     r = run.recipe
@@ -32,7 +49,6 @@ def write_sheet(run: Run, frames: int = 5, columns: int = 9) -> None:
     codec = Codec(r.preset.codec)
     load_into(codec, tensors, r.codec)
     w, h = (s // 16 for s in r.preset.base_size)
-    states, mask = run.text.encode(list(PROMPTS), r.text_length)
     start = text_to_video(
         batch=len(PROMPTS),
         channels=r.preset.dit.latent,
@@ -43,7 +59,7 @@ def write_sheet(run: Run, frames: int = 5, columns: int = 9) -> None:
         generator=torch.Generator().manual_seed(1),
     )
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        z = sample(run.ema.cpu(), Text(states=states.float().cpu(), mask=mask.cpu()), start)
+        z = sample(run.ema.cpu(), prompts_of(run), start)
         video = codec.decode(z).float().clamp(-1, 1)
     run.ema.to(r.device)
     picks = np.linspace(0, video.shape[2] - 1, columns).round().astype(int)

@@ -53,7 +53,7 @@ def _slots(plan: Plan, dice: Dice, phrase: str) -> str:
         r += " " + noun_of(plan, dice, facts.subjects[1], main=False)
         plan.said.add("relation")
     if "{w}" in phrase:
-        w = works_of(dice, facts.works)
+        w = works_of(plan, dice)
     return phrase.format(n=n, d=d, o=o, r=r, w=w)
 
 
@@ -126,7 +126,7 @@ def _still(plan: Plan, dice: Dice) -> str:
         plan.said.add("event")
         return actor_of(plan, dice)[0] + " on the wall"
     if event == "gallery tour":
-        return works_of(dice, facts.works) + dice.pick((" on the wall", " on a wall", ""))
+        return works_of(plan, dice) + dice.pick((" on the wall", " on a wall", ""))
     if event == "snowfall":
         return dice.pick(("snowflakes", "snowflakes in the air", "many snowflakes"))
     actor = actor_of(plan, dice)[0]
@@ -157,7 +157,7 @@ def _core(plan: Plan, dice: Dice, opener: str) -> list[str]:
         say_event(plan)
         walk = dice.pick(("a tour through", "a walk through", "a tour of"))
         hall = _articled(dice, dice.pick(("{a} art gallery", "{a} gallery", "{a} museum")))
-        return [_join(opener, walk, hall, "past", works_of(dice, plan.facts.works))]
+        return [_join(opener, walk, hall, "past", works_of(plan, dice))]
     actor, plural, forms = _clause(plan, dice)
     finite, participle = forms[1] if plural else forms[0], forms[2]
     form = dice.roll()
@@ -276,7 +276,7 @@ def _short(plan: Plan, dice: Dice) -> str:
         actor, plural, forms = _clause(plan, dice)
         text = f"{actor} {forms[2] if opener or dice.chance(0.45) else forms[plural]}"
     elif facts.event == "gallery tour":
-        text = works_of(dice, facts.works)
+        text = works_of(plan, dice)
     else:
         text = actor_of(plan, dice)[0]
     text = _join(opener, text, where, when)

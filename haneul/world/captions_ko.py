@@ -60,9 +60,11 @@ class _Writer:
             if subject.material in ("wood", "metal", "rubber", "marble", "plastic") and dice.chance(0.08):
                 made_of = josa(made_of, "으로") + " 된"
             words.append(made_of)
-        if main:
-            plan.said.add("kind")
-            plan.said.update(k for k, v in (("color", color), ("material", plan.material and subject.material)) if v)
+        which = "" if main else "2"
+        plan.said.add("kind" + which)
+        for name, value in (("color", color), ("material", plan.material and subject.material)):
+            if value:
+                plan.said.add(name + which)
         words.append(dice.word(lex.KINDS[subject.kind].ko, 0.75))
         return " ".join(words)
 
@@ -76,6 +78,11 @@ class _Writer:
         words.append("상자")
         noun = " ".join(words)
         number = self.number(self.facts.count, "개") if plan.count and self.facts.count else ""
+        for name, value in (("kind2", True), ("color2", color), ("count", number)):
+            if value:
+                plan.said.add(name)
+        if plan.material and stack.material:
+            plan.said.add("material2")
         if plan.still:
             return f"{noun} {number}" if number else f"{noun}들"
         if number:
@@ -125,6 +132,7 @@ class _Writer:
     def works(self) -> str:
         """'추상화와 풍경화, 초상화'."""
         works = self.facts.works
+        self.plan.said.add("works")
         names = [self.dice.word(lex.WORKS[w].ko, 0.6) for w in works[: 3 if len(works) > 4 else 4]] or ["그림"]
         if len(works) > 4:
             return ", ".join(names) + " 등 여러 작품"
@@ -179,7 +187,7 @@ class _Writer:
             plan.said.add("relation")
             place = dice.word(lex.RELATIONS[facts.relation or "left of"].ko, 0.7)
             slots["r"] = f"{self.noun(facts.subjects[1], main=False)}{dice.word((' ', '의 '), 0.8)}{place}"
-        elif len(facts.subjects) > 1:
+        elif len(facts.subjects) > 1 and any(f"{{{slot}}}" in phrase for slot in ("o", "ul", "wa", "ro")):
             other = self.boxes() if facts.event == "tower" else self.noun(facts.subjects[1], main=False)
             slots.update(o=other, ul=josa(other, "을"), wa=josa(other, "과"), ro=josa(other, "으로"))
         return phrase.format_map(slots)

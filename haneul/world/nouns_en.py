@@ -26,26 +26,22 @@ def adjectives_of(plan: Plan, dice: Dice, subject: Subject, main: bool) -> str:
     color = plan.color_of(subject)
     if color is not None:
         words = dice.word(lex.COLORS[color].en, 0.88) + " "
-        if main:
-            plan.said.add("color")
+        plan.said.add("color" if main else "color2")
     if plan.material and subject.material is not None:
         words += dice.word(lex.MATERIALS[subject.material].en, 0.8) + " "
-        if main:
-            plan.said.add("material")
+        plan.said.add("material" if main else "material2")
     return words
 
 
 def noun_of(plan: Plan, dice: Dice, subject: Subject, *, main: bool = True, article: bool = True) -> str:
     """A noun phrase for one subject: 'a red rubber ball', 'a red ball made of rubber', 'red ball'."""
     name = dice.word(lex.KINDS[subject.kind].en, 0.8)
-    if main:
-        plan.said.add("kind")
+    plan.said.add("kind" if main else "kind2")
     if plan.material and subject.material in ("rubber", "plastic", "wood", "metal", "marble") and dice.chance(0.06):
         plan.material = False
         noun = adjectives_of(plan, dice, subject, main) + name + " made of " + subject.material
         plan.material = True
-        if main:
-            plan.said.add("material")
+        plan.said.add("material" if main else "material2")
     else:
         noun = adjectives_of(plan, dice, subject, main) + name
     return a(noun) if article else noun
@@ -56,6 +52,7 @@ def boxes_of(plan: Plan, dice: Dice) -> str:
     stack = plan.facts.subjects[1]
     adjectives = adjectives_of(plan, dice, stack, False)
     number = spell_number(dice, plan.facts.count) + " " if plan.count and plan.facts.count else ""
+    plan.said.update(("kind2", "count") if number else ("kind2",))
     boxes = dice.word(("boxes", "cubes", "crates"), 0.8)
     if plan.still:
         return f"{number or 'some '}{adjectives}{boxes}"
@@ -66,6 +63,8 @@ def heap(plan: Plan, dice: Dice) -> str:
     """The objects of a pile: by their common colour and kind where they have one."""
     subjects, count = plan.facts.subjects, plan.facts.count
     number = spell_number(dice, count) if plan.count and count else dice.pick(("several", "some"))
+    if plan.count and count:
+        plan.said.add("count")
     kinds, colors = {s.kind for s in subjects}, {s.color for s in subjects}
     one_color = plan.color_of(subjects[0]) if len(colors) == 1 and subjects else None
     words = [number]
@@ -102,8 +101,10 @@ def row(plan: Plan, dice: Dice) -> tuple[str, bool]:
     return (f"a {dice.pick(('row', 'line'))} of {noun}", False) if dice.chance(0.55) else (noun, True)
 
 
-def works_of(dice: Dice, works: tuple[str, ...]) -> str:
+def works_of(plan: Plan, dice: Dice) -> str:
     """'an abstract, a landscape and a portrait'; for no works, 'framed paintings'."""
+    works = plan.facts.works
+    plan.said.add("works")
     names = [a(dice.word(lex.WORKS[w].en, 0.6)) for w in works[: 3 if len(works) > 4 else 4]]
     if not names:
         return "framed paintings"
@@ -117,7 +118,7 @@ def pair_of(plan: Plan, dice: Dice) -> str:
     a, b = plan.facts.subjects[:2]
     colors = plan.color_of(a), plan.color_of(b)
     if a.kind == b.kind and a.color != b.color and None not in colors and dice.chance(0.12):
-        plan.said.update(("kind", "color"))
+        plan.said.update(("kind", "color", "kind2", "color2"))
         name = plural(dice.word(lex.KINDS[a.kind].en, 0.8))
         return f"two {name}, one {a.color} and one {b.color},"
     return f"{noun_of(plan, dice, a)} and {noun_of(plan, dice, b, main=False)}"
@@ -137,8 +138,10 @@ def actor_of(plan: Plan, dice: Dice) -> tuple[str, bool]:
         return "the camera", False
     if event == "paintings":
         if facts.works and dice.chance(0.3):
-            return works_of(dice, facts.works), len(facts.works) > 1
+            return works_of(plan, dice), len(facts.works) > 1
         number = spell_number(dice, facts.count) + " " if plan.count and facts.count else ""
+        if number:
+            plan.said.add("count")
         name = dice.word(("framed painting", "painting", "framed picture", "artwork"), 0.5)
         return (a(name), False) if facts.count == 1 else (number + plural(name), True)
     if event == "pile":

@@ -52,8 +52,12 @@ def _same(key: Keys, row: int, col: int, r2: int, c2: int) -> float:
 
 @scalar
 def _outline(image: Array, key: Keys, row: int, col: int, unit: float) -> float:
-    """Ink of outlines: borders between things, their faces, and strong steps of brightness."""
+    """Ink of outlines: borders between things, their faces, and strong steps of brightness.
+
+    A line that is thinner than a pixel inks it by its share of it, so that a small picture is a large one's miniature.
+    """
     reach = max(int(0.30 * unit + 0.5), 1)
+    covered = min(0.40 * unit / reach, 1.0)
     ink, here = 0.0, luma(image[row, col, 0], image[row, col, 1], image[row, col, 2])
     for k in range(2 if unit < 1.5 else 4):
         dr, dc = (reach if k == 0 else -reach if k == 2 else 0), (reach if k == 1 else -reach if k == 3 else 0)
@@ -66,7 +70,7 @@ def _outline(image: Array, key: Keys, row: int, col: int, unit: float) -> float:
                 smooth(0.20, 0.42, step),
             ),
         )
-    return ink
+    return ink * covered
 
 
 @scalar

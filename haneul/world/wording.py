@@ -135,5 +135,6 @@ def make_plan(facts: Facts, dice: Dice, length: Length) -> Plan:
 
 def say_event(plan: Plan) -> None:
     """Note that the caption tells the event, unless its outcome looks the same as another event's."""
+    plan.said.add("outcome")
     if (plan.facts.event, plan.facts.outcome) not in AMBIGUOUS:
         plan.said.add("event")
