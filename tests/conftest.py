@@ -16,12 +16,17 @@ from haneul.backbones.native import BUNDLED
 from haneul.data import latents
 from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import Codec, CodecConfig
+from haneul.model.concepts import ConceptReader, ConceptsConfig, sizes_of
 from haneul.model.dit import DiT, DiTConfig
 from haneul.model.presets import preset
 from haneul.train.codec import CodecRecipe, train_codec
 from haneul.train.recipes import Recipe
 from haneul.video.upscale import Upscaler, UpscalerConfig
+from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
+
+#: Reads words and concepts, so that both ways in are tested.
+TINY_DIT = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12, text=384, concepts=sizes_of(SLOTS))
 
 torch.set_num_threads(1)  # small tensors, and the tests' results then don't depend on the machine's cores
 
@@ -73,10 +78,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights as Native reads it: tiny untrained networks and the real text encoder."""
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
-    dit = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12)
+    dit = TINY_DIT
+    concepts = ConceptsConfig(slots=dict(SLOTS), width=32, heads=2, depth=1)
     codec = CodecConfig(latent=16, width=16, learned=False)
     upscaler = UpscalerConfig(width=8, depth=1, fine=4, scale=4)
-    parts = {"dit": (DiT(dit), dit), "codec": (Codec(codec), codec), "upscaler": (Upscaler(upscaler), upscaler)}
+    parts = {
+        "dit": (DiT(dit), dit),
+        "concepts": (ConceptReader(concepts), concepts),
+        "codec": (Codec(codec), codec),
+        "upscaler": (Upscaler(upscaler), upscaler),
+    }
     for name, (module, config) in parts.items():
         card = Card(part=name, preset="nano", config=dataclasses.asdict(config), data_ledger_root="ab" * 32)
         save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
@@ -105,7 +116,7 @@ def tiny(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     folder = tmp_path_factory.mktemp("tiny")
     parts = {
         "codec": CodecConfig(latent=16, width=16, learned=False),
-        "dit": DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12),
+        "dit": TINY_DIT,
     }
     small = dataclasses.replace(preset("nano"), **parts)
     weights = CodecRecipe(data=shards, output=folder / "codec.safetensors", budget=1.0, batch=2, window=5, threads=1)
@@ -114,8 +125,8 @@ def tiny(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
         latents.build(shards, folder / "latents", codec, dtype=torch.float32)
     return Recipe(
         preset=small, latents=folder / "latents", folder=folder / "run", codec=weights.output,
-        text_encoder=BUNDLED / "text_encoder.safetensors", lengths={1: 0.4, 5: 0.6}, tokens=320, text_length=24,
-        truth_at=1, warmup=2, threads=1, compile=False,
+        text_encoder=BUNDLED / "text_encoder.safetensors", curriculum=((0, {1: 0.4, 5: 0.6}),), tokens=320,
+        text_length=24, truth_at=1, warmup=2, threads=1, compile=False,
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: the real text encoder, everything else tiny and random."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights")
-    dit = DiTConfig(latent=96, width=32, depth=1, heads=2, truth=12)
+    dit = DiTConfig(latent=96, width=32, depth=1, heads=2, truth=12, text=384)
     codec = CodecConfig(latent=96, width=8, learned=False)
     upscaler = UpscalerConfig(width=8, depth=1, fine=4)
     for part, config, net in (

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 
 from haneul.model.codec import Codec, CodecConfig, frames_of, groups_of
+from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.dit import DiT, DiTConfig
 from haneul.model.flow import LevelMix, clean_from_velocity, draw_levels, mix, shift_levels, velocity
 from haneul.model.layers import attend_fused, attend_plain
-from haneul.model.modes import Start, Text, sample, text_to_video, timeline, with_given
+from haneul.model.modes import Start, sample, text_to_video, timeline, with_given
 from haneul.model.presets import preset
 from haneul.model.rollout import window_count
 from haneul.model.sampler import euler, guide, heun, multistep, schedule
+from haneul.model.text import Text, join
 
 TINY = DiTConfig(latent=8, width=64, depth=2, heads=2, text=384, truth=12)
 
@@ -30,13 +33,12 @@ def tiny_dit(seed: int = 0) -> DiT:
     return dit.eval()
 
 
-def call(dit: DiT, z: torch.Tensor, t: torch.Tensor, **changes: object) -> torch.Tensor:
+def call(dit: DiT, z: torch.Tensor, t: torch.Tensor, text: Text | None = None, **changes: object) -> torch.Tensor:
     B, _, T = z.shape[:3]
     torch.manual_seed(1)
     time_F, single_F = timeline(T, 12)
     args = {
-        "txt_BLC": torch.randn(B, 5, 384),
-        "mask_BL": torch.ones(B, 5, dtype=torch.bool),
+        "text": text or Text(states=torch.randn(B, 5, 384), mask=torch.ones(B, 5, dtype=torch.bool)),
         "time_F": time_F,
         "single_F": single_F,
         "null_B": torch.zeros(B, dtype=torch.bool),
@@ -116,10 +118,57 @@ def test_masked_words_do_not_matter() -> None:
     mask = torch.tensor([[True] * 4 + [False] * 2])
     other = words.clone()
     other[:, 4:] = 9.0
-    a = call(dit, z, t, txt_BLC=words, mask_BL=mask)
-    b = call(dit, z, t, txt_BLC=other, mask_BL=mask)
+    a = call(dit, z, t, Text(states=words, mask=mask))
+    b = call(dit, z, t, Text(states=other, mask=mask))
     assert torch.allclose(a, b, atol=1e-4)
-    assert not torch.allclose(a, call(dit, z, t, txt_BLC=words * 0.5, mask_BL=mask), atol=1e-3)
+    assert not torch.allclose(a, call(dit, z, t, Text(states=words * 0.5, mask=mask)), atol=1e-3)
+
+
+def test_concepts_steer_and_are_dropped() -> None:
+    slots = {"color": ("red", "blue"), "setting": ("sea",)}
+    torch.manual_seed(0)
+    dit = DiT(dataclasses.replace(TINY, text=0, concepts=sizes_of(slots)))
+    for p in dit.parameters():
+        if not p.any():
+            torch.nn.init.normal_(p, std=0.05)
+    z, t = torch.randn(1, 8, 2, 2, 2), torch.full((1, 1, 1), 0.5)
+    red, blue = (Text(concepts=one_hot([{"color": c}], slots)) for c in ("red", "blue"))
+    between = Text(concepts=(red.concepts + blue.concepts) / 2)  # type: ignore[operator]
+    a, b, c = (call(dit, z, t, text) for text in (red, blue, between))
+    assert not torch.allclose(a, b, atol=1e-3)
+    assert (c - a).norm() < (b - a).norm(), "a doubt between two values lies between them"
+    nothing = torch.ones(1, dtype=torch.bool)
+    assert torch.equal(call(dit, z, t, red, null_B=nothing), call(dit, z, t, blue, null_B=nothing))
+    with pytest.raises(ValueError, match="was given none"):
+        call(dit, z, t, Text())
+    with pytest.raises(ValueError, match="must read something"):
+        dataclasses.replace(TINY, text=0)
+
+
+def test_a_model_that_says_nothing_guesses_linearly() -> None:
+    """An untrained transformer's velocity is the best linear guess for each channel (checked by least squares)."""
+    torch.manual_seed(0)
+    dit = DiT(TINY)
+    dit.set_spread(torch.linspace(0.1, 5, 8), torch.ones(8))
+    z = torch.randn(64, 8, 5, 4, 4) * torch.linspace(0.1, 5, 8)[:, None, None, None]
+    noise, level = torch.randn(z.shape), torch.tensor(0.2)
+    z_t, v = mix(z, noise, level), velocity(z, noise)
+    said = call(dit, z_t, level.view(1, 1, 1), single_F=torch.zeros(5, dtype=torch.bool))
+    factor = (z_t * v).sum((0, 2, 3, 4)) / z_t.square().sum((0, 2, 3, 4))
+    assert torch.allclose(said[0, :, 0, 0, 0] / z_t[0, :, 0, 0, 0], factor, rtol=0.1, atol=0.03)
+
+
+def test_texts_join() -> None:
+    a = Text(states=torch.ones(1, 2, 4), mask=torch.ones(1, 2, dtype=torch.bool), concepts=torch.zeros(1, 3))
+    b = Text(states=torch.ones(1, 5, 4), mask=torch.ones(1, 5, dtype=torch.bool), concepts=torch.ones(1, 3))
+    both = join(a, b)
+    assert both.states is not None
+    assert both.mask is not None
+    assert both.concepts is not None
+    assert both.mask.tolist() == [[True] * 2 + [False] * 3, [True] * 5]
+    assert float(both.states[0].sum()) == 8
+    assert both.concepts.tolist() == [[0] * 3, [1] * 3]
+    assert join(Text(concepts=torch.zeros(1, 3)), Text(concepts=torch.zeros(1, 3))).states is None
 
 
 def test_order_of_time_matters() -> None:

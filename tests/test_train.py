@@ -155,7 +155,7 @@ def test_captions_come_in_all_languages(tiny: Recipe, shards: Path) -> None:
 
     rng = np.random.default_rng(0)
     facts = [record["facts"]["0:17"] for path in shard_paths(shards) for record in read_meta(path)]
-    texts = [worded(f, mirrored, rng) for f in facts for mirrored in (False, True) for _ in range(4)]
+    texts = [worded(f, mirrored, rng)[0] for f in facts for mirrored in (False, True) for _ in range(4)]
     assert {detect(text) for text in texts} == {"en", "ko"}, "mixed script reaches the model as hangul"
     assert len(set(texts)) > 0.8 * len(texts)
 
@@ -197,7 +197,8 @@ def test_what_was_trained_generates(tiny: Recipe, shards: Path, weights: Path, t
     folders.export.mkdir()
     folders.data.symlink_to(shards)
     shutil.copyfile(tiny.codec, folders.codec)
-    shutil.copyfile(weights / "upscaler.safetensors", folders.upscaler)
+    for name in ("upscaler", "concepts"):
+        shutil.copyfile(weights / f"{name}.safetensors", folders.export / f"{name}.safetensors")
     recipe = dataclasses.replace(tiny, folder=folders.run)
     with pytest.raises(TrainingError, match="nothing to export"):
         export(folders, recipe)
@@ -233,7 +234,12 @@ def test_the_command_runs_stages(shards: Path, tmp_path: Path, monkeypatch: pyte
     given: list[Recipe] = []
     monkeypatch.setattr(pipeline, "train", lambda recipe, say: given.append(recipe))  # one step of it takes 20 s
     (tmp_path / "world").symlink_to(shards)
-    for stage, more in (("codec", ["--codec-budget", "0.1s"]), ("latents", []), ("dit", ["--budget", "2m"])):
+    for stage, more in (
+        ("concepts", ["--concepts-budget", "0.1s"]),
+        ("codec", ["--codec-budget", "0.1s"]),
+        ("latents", []),
+        ("dit", ["--budget", "2m"]),
+    ):
         command = ["train", "nano", "--folder", str(tmp_path), "--stage", stage, *more]
         result = CliRunner().invoke(cli.main, command)
         assert result.exit_code == 0, result.stderr
@@ -243,7 +249,8 @@ def test_the_command_runs_stages(shards: Path, tmp_path: Path, monkeypatch: pyte
     assert (recipe.budget, recipe.compile, recipe.preset.name) == (120, False, "nano")
     assert recipe.folder == tmp_path / "run"
     assert (
-        loop.pick(recipe, load_pools(recipe.latents), np.random.default_rng(0)).z.shape[1] == recipe.preset.dit.latent
+        loop.pick(recipe, 0, load_pools(recipe.latents), np.random.default_rng(0)).z.shape[1]
+        == recipe.preset.dit.latent
     )
     assert all(path.exists() for path in (recipe.codec, recipe.text_encoder))
 
@@ -255,7 +262,7 @@ def test_the_command_names_every_stage() -> None:
 
 @pytest.mark.usefixtures("one_thread", "home")
 def test_stages_without_their_input(tmp_path: Path) -> None:
-    for stage, code in (("codec", 7), ("latents", 4), ("dit", 7), ("export", 7)):
+    for stage, code in (("concepts", 7), ("codec", 7), ("latents", 4), ("dit", 7), ("export", 7)):
         result = CliRunner().invoke(cli.main, ["train", "nano", "--folder", str(tmp_path), "--stage", stage])
         assert result.exit_code == code, result.stderr
         assert result.stderr.startswith("error: ")
@@ -265,7 +272,8 @@ def test_stages_without_their_input(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"optimiser": "sgd"}, "unknown optimiser 'sgd'"),
-        ({"lengths": {1: 0.5, 5: 0.6}}, "add up to 1.1"),
+        ({"curriculum": ((0, {1: 0.5, 5: 0.6}),)}, "add up to 1.1"),
+        ({"curriculum": ((5, {1: 1.0}),)}, "must begin at step 0"),
         ({"budget": 0.0}, "leaves no time"),
         ({"device": "tpu"}, "cannot train on 'tpu'"),
     ],

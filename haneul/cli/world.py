@@ -1,0 +1,72 @@
+"""`haneul world`: the simulated world that the model learns from."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import click
+
+from haneul.cli.base import PATH, SIZE, main, progress_display
+
+
+@main.group()
+def world() -> None:
+    """The simulated world that the model learns from."""
+
+
+@world.command("render")
+@click.argument("folder", type=PATH)
+@click.option("--clips", type=int, default=1000, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--richness", type=float, default=0.3, show_default=True, help="0 calm to 1 busy.")
+@click.option("--seconds", type=float, default=4.0, show_default=True)
+@click.option("--size", type=SIZE, multiple=True, help="Repeat it for several.  [default: a mix of formats]")
+@click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def world_render(
+    folder: Path,
+    clips: int,
+    seed: int,
+    richness: float,
+    seconds: float,
+    size: tuple[tuple[int, int], ...],
+    held_out: bool,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    """Render training clips into FOLDER; run again, it goes on where it stopped."""
+    from haneul.world.produce import SIZES, Plan, render_dataset
+
+    plan = Plan(clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out, sizes=size or SIZES)
+    with progress_display(quiet=quiet) as update:
+        progress = None if update is None else functools.partial(update, "rendering")
+        manifest = render_dataset(folder, plan, workers=workers, progress=progress)
+    click.echo(json.dumps(manifest, ensure_ascii=False))
+
+
+@world.command("show")
+@click.argument("prompt")
+@click.option("-o", "--output", type=PATH, default="world.mp4", show_default=True, help="The file to write.")
+@click.option("--size", type=SIZE, default="448x256", show_default=True)
+@click.option("--seconds", type=float, default=4.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def world_show(
+    prompt: str, output: Path, size: tuple[int, int], seconds: float, seed: int, overwrite: bool, quiet: bool
+) -> None:
+    """Render PROMPT by simulation, if the world's grammar can read it."""
+    from haneul.world import produce
+
+    with progress_display(quiet=quiet) as update:
+        progress = None if update is None else functools.partial(update, "rendering")
+        warnings = produce.show(
+            prompt, output, size=size, seconds=seconds, seed=seed, overwrite=overwrite, progress=progress
+        )
+    if not quiet:
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(str(output))
