@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from haneul.backbones.native import BUNDLED
 from haneul.data import latents
-from haneul.model.checkpoint import Card, load, load_into, save
+from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig, sizes_of
 from haneul.model.dit import DiT, DiTConfig
@@ -89,7 +89,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "upscaler": (Upscaler(upscaler), upscaler),
     }
     for name, (module, config) in parts.items():
-        card = Card(part=name, preset="nano", config=dataclasses.asdict(config), data_ledger_root="ab" * 32)
+        recipe = (
+            {"text_encoder_sha256": file_digest(BUNDLED / "text_encoder.safetensors")} if name == "concepts" else {}
+        )
+        card = Card(
+            part=name, preset="nano", config=dataclasses.asdict(config), recipe=recipe, data_ledger_root="ab" * 32
+        )
         save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
     for name in ("text_encoder.safetensors", "known_words.json"):
         (folder / name).symlink_to(BUNDLED / name)

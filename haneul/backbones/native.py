@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from haneul.backbones.base import Capabilities, Identity, Progress, Request
 from haneul.errors import CheckpointError
-from haneul.model.checkpoint import Card, load, load_into
+from haneul.model.checkpoint import Card, file_digest, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig
 from haneul.model.dit import DiT, DiTConfig
@@ -103,9 +102,15 @@ class Native:
         self.text = TextEncoder.load(folder / "text_encoder.safetensors")
         self.concepts: ConceptReader | None = None
         if self.dit.cfg.concepts:
-            self.concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
+            self.concepts, card = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
             if self.concepts.sizes != self.dit.cfg.concepts:
                 raise CheckpointError(f"concepts and transformer of {folder} do not belong together; fetch both again")
+            learned_from = card.recipe.get("text_encoder_sha256")
+            if learned_from and learned_from != file_digest(folder / "text_encoder.safetensors"):
+                path = folder / "text_encoder.safetensors"
+                raise CheckpointError(
+                    f"{path} is not what the concepts were learned from, or was changed; fetch it again"
+                )
             self.concepts.eval().requires_grad_(False)
         for part in (self.dit, self.codec, self.upscaler):
             part.eval().requires_grad_(False)
@@ -123,7 +128,7 @@ class Native:
         )
 
     def identity(self) -> Identity:
-        digest = hashlib.sha256((self.folder / "dit.safetensors").read_bytes()).hexdigest()
+        digest = file_digest(self.folder / "dit.safetensors")
         name = f"haneul-{self.card.preset}"
         return Identity(model=name, weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
 

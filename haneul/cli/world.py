@@ -20,7 +20,7 @@ def world() -> None:
 @click.argument("folder", type=PATH)
 @click.option("--clips", type=int, default=1000, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--richness", type=float, default=0.3, show_default=True, help="0 calm to 1 busy.")
+@click.option("--richness", type=float, default=0.15, show_default=True, help="0 calm to 1 busy.")
 @click.option("--seconds", type=float, default=4.0, show_default=True)
 @click.option("--size", type=SIZE, multiple=True, help="Repeat it for several.  [default: a mix of formats]")
 @click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")

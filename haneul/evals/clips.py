@@ -18,11 +18,11 @@ from haneul.evals.data import Say
 from haneul.prompt.language import check
 from haneul.world.captions import Language, describe
 from haneul.world.produce import Plan, render_dataset
-from haneul.world.scene import Facts
+from haneul.world.scene import CALM, Facts
 
 SIZE = (112, 64)  #: of the renders, as of the smallest model's clips
 SEED = 4242  #: of the renders; training uses small numbers and never these combinations
-RICHNESS = 0.3
+RICHNESS = CALM
 ASKED = ("setting", "event", "camera", "color")  #: what a caption is asked to state
 TRIES = 60
 SHARD = 32  #: clips of a file of renders

@@ -44,6 +44,12 @@ def tensors_digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
 def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype | None = None) -> None:
     """Write weights (floating tensors as `dtype`) and card atomically."""
     tensors = {

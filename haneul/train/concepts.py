@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from haneul.data.shards import read_meta
-from haneul.model.checkpoint import Card, load, load_into, save
+from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
 from haneul.model.text import TextEncoder
 from haneul.train.captions import worded
@@ -37,7 +37,7 @@ class ConceptsRecipe:
     text_encoder: Path
     output: Path
     budget: float = 600.0
-    batch: int = 64  # captions
+    batch: int = 64  # captions of like length
     learning_rate: float = 1.5e-3
     held_out_every: int = 16  # every n-th shard is for measuring
     limit: int = 64  # tokens of a caption
@@ -62,11 +62,24 @@ def draw(facts: FactsList, count: int, rng: np.random.Generator) -> tuple[list[s
     return texts, said
 
 
+def sorted_batches(
+    text: TextEncoder, facts: FactsList, recipe: ConceptsRecipe, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Four batches of states, masks and targets, each of captions of like length: most of a mixed one is padding."""
+    texts, said = draw(facts, 4 * recipe.batch, rng)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for part in rng.permutation(4):
+        chosen = order[part * recipe.batch : (part + 1) * recipe.batch]
+        states, mask = text.encode([texts[i] for i in chosen], recipe.limit)
+        longest = int(mask.sum(1).max())
+        yield states[:, :longest], mask[:, :longest], one_hot([said[i] for i in chosen], SLOTS)
+
+
 def loss_of(reader: ConceptReader, states: Tensor, mask: Tensor, target_BV: Tensor) -> Tensor:
     """Mean cross-entropy over slots."""
-    parts = zip(
-        reader(states, mask).split(list(reader.sizes), -1), target_BV.split(list(reader.sizes), -1), strict=True
-    )
+    with torch.autocast("cpu", torch.bfloat16):
+        read = reader(states, mask)
+    parts = zip(read.split(list(reader.sizes), -1), target_BV.split(list(reader.sizes), -1), strict=True)
     return torch.stack([F.cross_entropy(logits.float(), target) for logits, target in parts]).mean()
 
 
@@ -112,15 +125,13 @@ def train_concepts(recipe: ConceptsRecipe, say: Say = print) -> dict[str, float]
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - elapsed / recipe.budget)
-        texts, said = draw(facts, recipe.batch, rng)
-        states, mask = text.encode(texts, recipe.limit)
-        longest = int(mask.sum(1).max())
-        loss = loss_of(reader, states[:, :longest], mask[:, :longest], one_hot(said, SLOTS))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-        optimiser.step()
-        step += 1
+        for states, mask, target in sorted_batches(text, facts, recipe, rng):
+            loss = loss_of(reader, states, mask, target)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+            optimiser.step()
+            step += 1
         if elapsed - told > 60:
             told = elapsed
             scores = accuracy(reader, text, checks[0][:256], checks[1][:256], recipe.limit)
@@ -132,10 +143,13 @@ def train_concepts(recipe: ConceptsRecipe, say: Say = print) -> dict[str, float]
         part="concepts",
         preset="concepts",
         config=asdict(reader.cfg),
-        recipe={"budget": recipe.budget, "captions": step * recipe.batch, "learning_rate": recipe.learning_rate},
+        recipe={
+            "budget": recipe.budget, "captions": step * recipe.batch, "learning_rate": recipe.learning_rate,
+            "text_encoder_sha256": file_digest(recipe.text_encoder),
+        },
         evaluation={"captions_of_held_out_clips": {k: round(v, 4) for k, v in scores.items()}},
         trained=time.strftime("%Y-%m-%d"),
-    )
+    )  # fmt: skip
     recipe.output.parent.mkdir(parents=True, exist_ok=True)
     save(recipe.output, reader.state_dict(), card, dtype=torch.float16)
     return scores

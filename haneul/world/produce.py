@@ -19,7 +19,7 @@ from haneul.data.ledger import simulated
 from haneul.data.shards import Shard, read_meta, write_manifest, write_shard
 from haneul.errors import InputError, OutputError, WorldError
 from haneul.world import vocabulary
-from haneul.world.scene import FPS, ClipSpec, Facts, Truth
+from haneul.world.scene import CALM, FPS, ClipSpec, Facts, Truth
 
 Quality = Literal["fast", "fine"]  # as in world.render, which is imported late: it compiles
 
@@ -40,7 +40,7 @@ class Plan:
 
     clips: int
     seed: int = 0
-    richness: float = 0.3
+    richness: float = CALM
     seconds: float = 4.0
     shard: int = 32
     held_out: bool = False

@@ -11,7 +11,7 @@ from haneul.errors import WorldError
 from haneul.world import vocabulary
 from haneul.world.events import EVENT_RULES, cameras_for, check_spec, relations_for, times_for
 from haneul.world.events.base import Role
-from haneul.world.scene import ClipSpec, Subject, held_out
+from haneul.world.scene import CALM, ClipSpec, Subject, held_out
 
 PHOTO_SHARE = 0.7
 STATIC_SHARE = 0.25
@@ -163,7 +163,7 @@ def _impossible(fixed: dict[str, Any], possible: tuple[str, ...]) -> str:
 def sample_spec(
     seed: int,
     *,
-    richness: float = 0.3,
+    richness: float = CALM,
     seconds: float = 4.0,
     allow_held_out: bool = False,
     only_held_out: bool = False,

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+#: Richness of clips unless another is asked for: what the smallest model can follow (docs/log.md). Raise it with the
+#: model.
+CALM = 0.15
 FPS = 24  #: simulation log and full frame rate; training clips take every second frame
 
 # Columns of the geometry table that the renderer draws, float32 [N, GEOM_WIDTH] for each frame.
@@ -60,7 +63,7 @@ class ClipSpec:
     relation: str | None = None
     direction: str | None = None  # "left" | "right": towards which side of the picture, as the viewer sees it
     seconds: float = 4.0
-    richness: float = 0.3  # 0 calm backdrop without clutter .. 1 everything the setting has
+    richness: float = CALM  # 0 calm backdrop without clutter .. 1 everything the setting has
 
 
 @dataclass(frozen=True, kw_only=True)
