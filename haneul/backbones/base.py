@@ -35,7 +35,7 @@ class Request:
     size: tuple[int, int] = (896, 512)
     seed: int = 0
     steps: int = 24
-    guidance: float = 4.0
+    guidance: float = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ class Native:
             max_seconds=20.0,
             fps=2 * self.preset.base_fps,
             default_steps=24,
-            default_guidance=4.0,
+            default_guidance=2.5,
         )
 
     def identity(self) -> Identity:
@@ -196,7 +196,7 @@ class Native:
 
     @torch.no_grad()
     def base_videos(
-        self, prompts: list[str], *, seeds: list[int], size: tuple[int, int], steps: int = 24, guidance: float = 4.0
+        self, prompts: list[str], *, seeds: list[int], size: tuple[int, int], steps: int = 24, guidance: float = 2.5
     ) -> NDArray[np.uint8]:
         """One window of clips for many prompts at once, uint8 [B, T, H, W, 3] at the model's own small size and frame
         rate, before the upscaler: what evaluation looks at. `size` only chooses the aspect."""

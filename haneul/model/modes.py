@@ -69,7 +69,7 @@ def sample(
     start: Start,
     *,
     negative: Text | None = None,
-    guidance: float = 4.0,
+    guidance: float = 2.5,
     rescale: float = 0.3,
     steps: int = 24,
     shift: float = 8.0,

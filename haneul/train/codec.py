@@ -33,7 +33,7 @@ class CodecRecipe:
     window: int = 9  # frames
     learning_rate: float = 6e-4
     edge: float = 0.5  # weight of the gradient loss
-    noise: float = 0.05  # of latent noise seen by the decoder, so that it forgives a sampler's small errors
+    noise: float = 0.4  # most of the latent noise that the decoder sees, so that it forgives a sampler's errors
     held_out_every: int = 16  # every n-th shard is for measuring
     threads: int = 2
     seed: int = 0
@@ -180,7 +180,8 @@ def fit(codec: Codec, recipe: CodecRecipe, train: list[Path], held: list[Path], 
         with torch.autocast("cpu", torch.bfloat16):
             with torch.set_grad_enabled(codec.cfg.learned):
                 z = codec.encode(x)
-            y = codec.decode(z + recipe.noise * torch.randn_like(z))
+            most = recipe.noise * torch.rand(len(z), 1, 1, 1, 1)  # of each clip its own
+            y = codec.decode(z + most * torch.randn_like(z))
         loss = F.l1_loss(y, x) + recipe.edge * edges(y, x) + 4 * F.mse_loss(y, x)
         if codec.cfg.learned:
             loss = loss + 1e-4 * z.square().mean()
