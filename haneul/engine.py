@@ -26,6 +26,7 @@ from haneul.prompt import language
 from haneul.trust import credentials
 from haneul.trust.watermark import NoWatermark, Watermark
 from haneul.video import io
+from haneul.video.picture import is_picture, read_picture, write_picture
 
 SIDES = (64, 1920)  #: shortest and longest side of a picture in pixels
 MAX_STEPS = 200
@@ -51,14 +52,16 @@ def generate(
     steps: int | None = None,
     guidance: float | None = None,
     negative: str = "",
+    image: str | Path | None = None,
     overwrite: bool = False,
     preview: str | Path | None = None,
     progress: Progress | None = None,
     settings: Settings | None = None,
     backbone: Backbone | None = None,
 ) -> Result:
-    """Make one video.
+    """Make one video; or one picture, where the output's name ends in .png or .webp (`seconds` then means nothing).
 
+    `image` is a picture file that the video begins with, its middle cut to the video's aspect.
     `size` is (width, height), both even, 64 to 1920; `seconds` 0.1 to 20; `guidance` how strictly the prompt is
     followed (1 to 20); `negative` what to keep away from; `preview` a .png of sampled frames, signed too. Raises
     InputError for what cannot be used, OutputError when the file cannot be written, CredentialError when it could not
@@ -70,6 +73,12 @@ def generate(
     unwanted = language.check(negative) if negative.strip() else None
     check_numbers(seconds, size, steps, guidance, seed)
     check_preview(preview, overwrite)
+    still = is_picture(output)
+    if still and image is not None:
+        raise InputError(
+            f"{Path(output).name} is a picture, and so is the first frame; name the output .mp4 for a video"
+        )
+    first = None if image is None else read_picture(image)
     signer = credentials.check_signer(settings)
     with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
         backbone = backbone or default_backbone(settings)
@@ -77,8 +86,9 @@ def generate(
         request = Request(
             prompt=checked.encoded,
             negative=unwanted.encoded if unwanted else "",
-            seconds=seconds,
+            seconds=1 / able.fps if still else seconds,
             size=size,
+            first=first,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             steps=steps or able.default_steps,
             guidance=able.default_guidance if guidance is None else guidance,
@@ -89,15 +99,22 @@ def generate(
         loaded = time.monotonic()
         watermark = NoWatermark()
         frames = watermark.embed(backbone.generate(request, progress))
-        kept = Keep(frames, count=round(seconds * able.fps))
-        io.write_mp4(kept, unsigned, fps=able.fps)
+        kept = Keep(frames, count=1 if still else round(seconds * able.fps))
+        if still:
+            write_picture(next(iter(kept)), unsigned)
+        else:
+            io.write_mp4(kept, unsigned, fps=able.fps)
         identity = backbone.identity()
-        manifest = manifest_of(Path(output).name, identity, request, watermark)
+        mode = "text-to-image" if still else request.mode
+        given = () if image is None else (Path(image),)
+        manifest = manifest_of(Path(output).name, identity, request, watermark, mode, given)
         credentials.sign_in_place(unsigned, manifest, signer)
     if preview:
         write_preview(kept.frames, Path(preview), manifest, signer, overwrite=overwrite)
     took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
-    report = {"prompt": prompt, "language": checked.language, "request": asdict(request), "model": asdict(identity)}
+    asked = {k: v for k, v in asdict(replace(request, first=None)).items() if k != "first"}
+    asked |= {"mode": mode, "image": image and Path(image).name}
+    report = {"prompt": prompt, "language": checked.language, "request": asked, "model": asdict(identity)}
     report |= {"understood": understood_json(understood), "warnings": warnings, "seconds": took}
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
 
@@ -134,14 +151,17 @@ def check_numbers(
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
 
 
-def manifest_of(title: str, identity: Identity, request: Request, watermark: Watermark) -> credentials.ManifestInfo:
+def manifest_of(
+    title: str, identity: Identity, request: Request, watermark: Watermark, mode: str, given: tuple[Path, ...]
+) -> credentials.ManifestInfo:
     """What is said about a video that was made."""
     return credentials.ManifestInfo(
         title=title,
         model=identity.model,
         weights_sha256=identity.weights_sha256,
         data_ledger_root=identity.data_ledger_root,
-        mode="text-to-video",
+        mode=mode,
+        ingredients=given,
         seed=request.seed,
         watermark=watermark.name,
     )

@@ -27,7 +27,8 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One shot to make. `size` is (width, height) in pixels; `prompt` is checked and normalised already."""
+    """One shot to make. `size` is (width, height) in pixels; `prompt` is checked and normalised already. `first` is the
+    picture that the video begins with, of any size."""
 
     prompt: str
     negative: str = ""
@@ -36,6 +37,12 @@ class Request:
     seed: int = 0
     steps: int = 24
     guidance: float = 2.5
+    first: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)  # [H, W, 3], what it begins with
+
+    @property
+    def mode(self) -> str:
+        """DESIGN.md's table of modes."""
+        return "text-to-video" if self.first is None else "image-to-video"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from haneul.model.checkpoint import Card, file_digest, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig
 from haneul.model.dit import DiT, DiTConfig
-from haneul.model.modes import Start, sample, text_to_video
+from haneul.model.modes import Start, begin_with, sample, text_to_video
 from haneul.model.presets import Preset, preset
 from haneul.model.rollout import rollout, window_count
 from haneul.model.text import Text, TextEncoder
@@ -119,7 +119,7 @@ class Native:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            modes=("text-to-video",),
+            modes=("text-to-video", "image-to-video", "text-to-image"),
             max_size=(1920, 1920),
             max_seconds=20.0,
             fps=2 * self.preset.base_fps,
@@ -150,6 +150,13 @@ class Native:
         assert concepts is not None
         return self.concepts.named(concepts[0])
 
+    @torch.no_grad()
+    def encode_picture(self, picture: NDArray[np.uint8], h: int, w: int) -> Tensor:
+        """Latents [1, C, 1, h, w] of a picture uint8 [H, W, 3], its middle cut to the aspect of the grid."""
+        small = torch.from_numpy(np.array(fit(picture, (w * PATCH, h * PATCH))))
+        z: Tensor = self.codec.encode(small.permute(2, 0, 1).float()[None, :, None] / 127.5 - 1)
+        return z
+
     def latents(self, request: Request, progress: Progress | None = None) -> Tensor:
         """Sample the latents [1, C, F, h, w] of a request."""
         text = self.encode([request.prompt])
@@ -158,12 +165,15 @@ class Native:
         frames = latent_frames(self.frame_count(request))
         window = 1 + self.preset.frames // GROUP
         windows = window_count(frames, window, OVERLAP)
+        given = None if request.first is None else self.encode_picture(request.first, h, w)
 
         def one(start: Start, number: int) -> Tensor:
             def tell(done: int, total: int) -> None:
                 if progress:
                     progress("denoising", number * total + done, windows * total)
 
+            if given is not None and number == 0:
+                start = begin_with(start, given)
             with torch.autocast("cpu", torch.bfloat16):
                 return sample(
                     self.dit,

@@ -19,6 +19,7 @@ from haneul.cli.base import PATH, SIZE, main, progress_display
 @click.option("--steps", type=int, help="Sampling steps.  [default: the model's]")
 @click.option("--guidance", type=float, help="How strictly the prompt is followed.  [default: the model's]")
 @click.option("--negative", default="", metavar="TEXT", help="What should not be seen.")
+@click.option("--image", type=PATH, metavar="FILE", help="A picture that the video begins with.")
 @click.option("--preview", type=PATH, metavar="PNG", help="Also write a strip of frames.")
 @click.option(
     "--report",
@@ -39,12 +40,13 @@ def generate(
     steps: int | None,
     guidance: float | None,
     negative: str,
+    image: Path | None,
     preview: Path | None,
     report: str | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Make a video from PROMPT and sign it."""
+    """Make a video from PROMPT and sign it; or a picture, where the output's name ends in .png or .webp."""
     from haneul.video.io import atomic_output, check_output
 
     report_path = None if report is None else Path(report) if report else output.with_suffix(".json")
@@ -62,6 +64,7 @@ def generate(
             steps=steps,
             guidance=guidance,
             negative=negative,
+            image=image,
             output=output,
             overwrite=overwrite,
             preview=preview,

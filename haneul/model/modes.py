@@ -5,7 +5,7 @@ Every function returns a `Start`; `sample` turns any start into latents. See the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,6 +60,13 @@ def with_given(start: Start, z: Tensor, level_BFS: Tensor, generator: torch.Gene
     noise = torch.randn(start.z.shape, generator=generator)
     mixed = torch.where(level > 0, mix(z, noise, level), start.z)
     return Start(z=mixed, start_BFS=level_BFS.expand(B, T, -1), time_F=start.time_F, single_F=start.single_F)
+
+
+def begin_with(start: Start, z_first: Tensor) -> Start:
+    """Image to video: `z_first` [B, C, 1, h, w] is given as the first latent frame, and never moves."""
+    z, level = start.z.clone(), start.start_BFS.clone()
+    z[:, :, :1], level[:, :1] = z_first, 1.0
+    return replace(start, z=z, start_BFS=level)
 
 
 @torch.no_grad()
