@@ -119,6 +119,18 @@ def generate(
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
 
 
+def understand(
+    prompt: str, *, settings: Settings | None = None, backbone: Backbone | None = None
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What the model takes a prompt to say, slot -> {"value", "probability"}, and a warning for each unknown word.
+
+    Raises InputError for a prompt that cannot be used.
+    """
+    checked = language.check(prompt)
+    backbone = backbone or default_backbone(settings or load_settings())
+    return understood_json(backbone.understood(checked.encoded)), warn_of(backbone.unknown_words(checked.encoded))
+
+
 def default_backbone(settings: Settings) -> Backbone:
     """The bundled model."""
     import torch

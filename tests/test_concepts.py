@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from haneul import cli
 from haneul.backbones.native import BUNDLED, Native
 from haneul.model.checkpoint import load
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot, sizes_of, softmax_by_slot
@@ -155,3 +158,14 @@ def test_the_bundled_reader_reads_captions_of_both_languages(nano: Native, shard
     scores = accuracy(nano.concepts, nano.text, texts, said, 64)
     assert np.mean([scores[name] for name in ("setting", "event", "color", "camera", "kind")]) > 0.95
     assert scores["unsaid"] > 0.95
+
+
+def test_the_command_tells_what_was_understood() -> None:
+    told = CliRunner().invoke(cli.main, ["understand", "파란 자동차가 눈밭을 달린다"])
+    assert told.exit_code == 0, told.stderr
+    lines = {line.split()[0]: line for line in told.stdout.splitlines()}
+    assert "snowy field" in lines["setting"]
+    assert "blue" in lines["color"]
+    as_json = CliRunner().invoke(cli.main, ["understand", "--json", "파란 자동차가 눈밭을 달린다"])
+    assert json.loads(as_json.stdout)["kind"]["value"] == "car"
+    assert CliRunner().invoke(cli.main, ["understand", "  "]).exit_code == 2

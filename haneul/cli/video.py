@@ -1,4 +1,4 @@
-"""`haneul generate` and `haneul verify`."""
+"""`haneul generate`, `haneul understand` and `haneul verify`."""
 
 from __future__ import annotations
 
@@ -80,6 +80,25 @@ def generate(
         for warning in result.warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{result.path} (seed {result.seed})")
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def understand(prompt: str, as_json: bool) -> None:
+    """Tell what the model takes PROMPT to say, before a single frame is made."""
+    from haneul import engine
+
+    found, warnings = engine.understand(prompt)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        for slot, read in found.items():
+            click.echo(f"{slot:<12}{read['value']:<20}{100 * read['probability']:.0f}%")
+        if not found:
+            click.echo("nothing that the model knows", err=True)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 @main.command()
