@@ -304,8 +304,9 @@ def _word(facts: Facts, dice: Dice) -> Caption:
         words = {"pencil sketch": "sketch", "oil painting": "oil", "pixel art": "pixelated", "film noir": "noir"}
         options.append((words.get(facts.style, facts.style), "style"))
     text, kind = dice.pick(options)
-    said = frozenset((kind,)) if " " not in text and kind != "word" else frozenset[str]()
-    return Caption(text.split(" ")[-1], said)
+    if kind == "word":
+        return Caption(text, frozenset(("event", "outcome")))
+    return Caption(text.split(" ")[-1], frozenset((kind,)) if " " not in text else frozenset[str]())
 
 
 def write(facts: Facts, dice: Dice, length: Length) -> Caption:

@@ -423,7 +423,7 @@ def _word(facts: Facts, dice: Dice) -> Caption:
     if facts.style in ("watercolor", "oil painting", "cartoon", "pencil sketch"):
         options.append(({"pencil sketch": "스케치"}.get(facts.style) or lex.STYLES[facts.style].ko[0], "style"))
     text, kind = dice.pick(options)
-    return Caption(text, frozenset((kind,)) if kind != "word" else frozenset())
+    return Caption(text, frozenset((kind,) if kind != "word" else ("event", "outcome")))
 
 
 def write(facts: Facts, dice: Dice, length: Length, *, hanja: bool) -> Caption:
