@@ -3,31 +3,35 @@
     prompt -> language -> text encoder -> concepts -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4
     -> signature
 
-Everything in Haneul that makes a video goes through `generate` here: command line, Python, service. Watermark and
-signature are stages of it and not options, so nothing leaves without them.
+Everything in Haneul that makes a video goes through `make` here: command line, Python, service, and every mode of
+edits.py. Watermark and signature are stages of it and not options, so nothing leaves without them.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haneul.backbones.base import Backbone, Capabilities, Identity, Progress, Request
+from haneul.backbones.base import Backbone, Capabilities, Given, Identity, Progress, Request
 from haneul.config import Settings, load_settings
 from haneul.errors import InputError
 from haneul.prompt import language
+from haneul.prompt.camera import AXES, parse, velocities
 from haneul.trust import credentials
 from haneul.trust.watermark import NoWatermark, Watermark
 from haneul.video import io
-from haneul.video.picture import is_picture, read_picture, write_picture
+from haneul.video.picture import is_animation, is_picture, read_picture, write_gif, write_picture
 
+OUTPUT = "out.mp4"
+#: What the report repeats of a request.
+ASKED = ("prompt", "negative", "remember", "seconds", "size", "seed", "steps", "guidance", "mode", "loop")
 SIDES = (64, 1920)  #: shortest and longest side of a picture in pixels
 MAX_STEPS = 200
 
@@ -42,80 +46,158 @@ class Result:
     report: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Take:
+    """What is asked of the model for one video, and how the frames that it makes become the finished one."""
+
+    mode: str  # one of backbones.base.MODES
+    size: tuple[int, int]
+    frames: int  # that the model makes; of a loop, its length
+    given: tuple[Given, ...] = ()
+    loop: bool = False
+    media: tuple[Path, ...] = ()  # the files that were given
+    length: int | None = None  # frames of the finished video, where they are others
+    join: Callable[[Iterator[io.Frame]], Iterator[io.Frame]] = iter
+
+
+class Options(TypedDict, total=False):
+    """What every way to make a video takes besides its own, see `make`."""
+
+    output: str | Path
+    seed: int | None
+    steps: int | None
+    guidance: float | None
+    negative: str
+    remember: str
+    expand: bool
+    camera: str | NDArray[np.float32] | None
+    overwrite: bool
+    preview: str | Path | None
+    progress: Progress | None
+    settings: Settings | None
+    backbone: Backbone | None
+
+
 def generate(
     prompt: str,
     *,
-    output: str | Path = "out.mp4",
     seconds: float = 4.0,
     size: tuple[int, int] = (896, 512),
+    image: str | Path | None = None,
+    loop: bool = False,
+    **options: Unpack[Options],
+) -> Result:
+    """Make one video; or one picture, where the output's name ends in .png or .webp (`seconds` then means nothing).
+
+    `image` is a picture file that the video begins with, its middle cut to the video's aspect. With `loop` the end
+    leads into the beginning, and the length is rounded to what the model can close. `size` is (width, height), both
+    even, 64 to 1920; `seconds` 0.1 or more. The rest as `make`.
+    """
+    check_shape(seconds, size)
+    still = is_picture(options.get("output", OUTPUT))
+    if image is not None and (still or loop):
+        raise InputError(
+            "a picture cannot begin with a picture; name the output .mp4 for a video" if still else
+            "a loop has no beginning, so none can be given; leave out the image or the loop"
+        )  # fmt: skip
+
+    if image is not None:
+        options = {"expand": False, **options}  # the picture says what the prompt leaves open
+
+    def plan(able: Capabilities) -> Take:
+        given = () if image is None else (Given(frames=read_picture(image)[None]),)
+        return Take(
+            mode=f"text-to-{'image' if still else 'video'}" if image is None and not loop else
+            "loop" if loop else "image-to-video",
+            size=size, frames=1 if still else max(1, round(seconds * able.fps)), given=given, loop=loop and not still,
+            media=() if image is None else (Path(image),),
+        )  # fmt: skip
+
+    return make(prompt, plan, **options)
+
+
+def make(
+    prompt: str,
+    plan: Callable[[Capabilities], Take],
+    *,
+    output: str | Path = OUTPUT,
     seed: int | None = None,
     steps: int | None = None,
     guidance: float | None = None,
     negative: str = "",
-    image: str | Path | None = None,
+    remember: str = "",
+    expand: bool = True,
+    camera: str | NDArray[np.float32] | None = None,
     overwrite: bool = False,
     preview: str | Path | None = None,
     progress: Progress | None = None,
     settings: Settings | None = None,
     backbone: Backbone | None = None,
 ) -> Result:
-    """Make one video; or one picture, where the output's name ends in .png or .webp (`seconds` then means nothing).
+    """The one way out: every mode plans a take (see edits.py), and this makes, writes and signs it.
 
-    `image` is a picture file that the video begins with, its middle cut to the video's aspect.
-    `size` is (width, height), both even, 64 to 1920; `seconds` 0.1 to 20; `guidance` how strictly the prompt is
-    followed (1 to 20); `negative` what to keep away from; `preview` a .png of sampled frames, signed too. Raises
-    InputError for what cannot be used, OutputError when the file cannot be written, CredentialError when it could not
-    be signed: all three before any compute is spent where that can be known. A file of the final name is always whole.
+    `guidance` is how strictly the prompt is followed (1 to 20); `negative` what to keep away from; `remember` says
+    what holds where the prompt is silent (the subject and its look, the place, the style), so that several shots fit
+    together; with `expand` what is still open is filled in by a scene that the model has seen, drawn by the seed, and
+    told in the report; `camera` is its path, in words ("orbit left 40, then push in", see prompt/camera.py) or as six
+    numbers for each frame that is made; `preview` is a .png of sampled frames, signed too. Raises InputError for what
+    cannot be used, OutputError when the file cannot be written, CredentialError when it could not be signed: all three
+    before any compute is spent where that can be known. A file of the final name is always whole.
     """
     began = time.monotonic()
     settings = settings or load_settings()
     checked = language.check(prompt)
     unwanted = language.check(negative) if negative.strip() else None
-    check_numbers(seconds, size, steps, guidance, seed)
-    check_preview(preview, overwrite)
-    still = is_picture(output)
-    if still and image is not None:
-        raise InputError(
-            f"{Path(output).name} is a picture, and so is the first frame; name the output .mp4 for a video"
-        )
-    first = None if image is None else read_picture(image)
+    remembered = language.check(remember) if remember.strip() else None
+    check_numbers(steps, guidance, seed)
+    if isinstance(camera, str) and camera:
+        parse(camera)  # before anything is loaded
+    check_names(output, preview, overwrite)
     signer = credentials.check_signer(settings)
     with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
         backbone = backbone or default_backbone(settings)
         able = backbone.capabilities()
+        take = plan(able)
         request = Request(
             prompt=checked.encoded,
             negative=unwanted.encoded if unwanted else "",
-            seconds=1 / able.fps if still else seconds,
-            size=size,
-            first=first,
+            remember=remembered.encoded if remembered else "",
+            expand=expand,
+            seconds=take.frames / able.fps,
+            size=take.size,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             steps=steps or able.default_steps,
             guidance=able.default_guidance if guidance is None else guidance,
+            mode=take.mode,
+            given=take.given,
+            loop=take.loop,
+            camera=camera_of(camera, take.frames, able.fps),
+            fixed=camera_slot(camera),
         )
         check_able(request, able)
         warnings = warn_of(backbone.unknown_words(checked.encoded))
-        understood = backbone.understood(checked.encoded)
+        understood = backbone.understood(checked.encoded, request.remember)
+        added = backbone.expanded(request)
         loaded = time.monotonic()
         watermark = NoWatermark()
-        frames = watermark.embed(backbone.generate(request, progress))
-        kept = Keep(frames, count=1 if still else round(seconds * able.fps))
-        if still:
+        finished = take.join(backbone.generate(request, progress))
+        kept = Keep(watermark.embed(finished), count=take.length or take.frames)
+        if is_picture(output):
             write_picture(next(iter(kept)), unsigned)
+        elif is_animation(output):
+            write_gif(kept, unsigned, fps=able.fps)
         else:
             io.write_mp4(kept, unsigned, fps=able.fps)
         identity = backbone.identity()
-        mode = "text-to-image" if still else request.mode
-        given = () if image is None else (Path(image),)
-        manifest = manifest_of(Path(output).name, identity, request, watermark, mode, given)
+        manifest = manifest_of(Path(output).name, identity, request, watermark, take.media)
         credentials.sign_in_place(unsigned, manifest, signer)
     if preview:
         write_preview(kept.frames, Path(preview), manifest, signer, overwrite=overwrite)
     took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
-    asked = {k: v for k, v in asdict(replace(request, first=None)).items() if k != "first"}
-    asked |= {"mode": mode, "image": image and Path(image).name}
+    asked = {name: getattr(request, name) for name in ASKED} | {"media": [path.name for path in take.media]}
+    asked |= {"camera": camera if isinstance(camera, str) or camera is None else camera.tolist()}
     report = {"prompt": prompt, "language": checked.language, "request": asked, "model": asdict(identity)}
-    report |= {"understood": understood_json(understood), "warnings": warnings, "seconds": took}
+    report |= {"understood": understood_json(understood), "expanded": added, "warnings": warnings, "seconds": took}
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
 
 
@@ -142,10 +224,8 @@ def default_backbone(settings: Settings) -> Backbone:
     return Native(settings.weights or BUNDLED)
 
 
-def check_numbers(
-    seconds: float, size: tuple[int, int], steps: int | None, guidance: float | None, seed: int | None
-) -> None:
-    """Refuse numbers that no model can work with."""
+def check_shape(seconds: float, size: tuple[int, int]) -> None:
+    """Refuse lengths and sizes that no model can work with."""
     w, h = size
     if not (SIDES[0] <= w <= SIDES[1] and SIDES[0] <= h <= SIDES[1]):
         raise InputError(f"size {w}x{h} is out of range: each side must be {SIDES[0]} to {SIDES[1]} pixels")
@@ -155,6 +235,10 @@ def check_numbers(
         raise InputError(f"size {w}x{h} is too long and narrow: the sides must be within 1:2.5 of each other")
     if not 0.1 <= seconds <= 3600:
         raise InputError(f"a length of {seconds:g} s cannot be made; choose 0.1 s or more")
+
+
+def check_numbers(steps: int | None, guidance: float | None, seed: int | None) -> None:
+    """Refuse numbers that no model can work with."""
     if steps is not None and not 1 <= steps <= MAX_STEPS:
         raise InputError(f"{steps} steps is out of range; choose 1 to {MAX_STEPS}")
     if guidance is not None and not 1 <= guidance <= 20:
@@ -163,8 +247,28 @@ def check_numbers(
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
 
 
+def camera_of(camera: str | NDArray[np.float32] | None, frames: int, fps: float) -> NDArray[np.float32] | None:
+    """The camera's velocity at every frame, [frames, 6]."""
+    if camera is None or isinstance(camera, str):
+        return velocities(camera, frames, fps) if camera else None
+    rates = np.asarray(camera, np.float32)
+    if rates.shape != (frames, AXES) or not np.isfinite(rates).all():
+        raise InputError(
+            f"the camera is {list(rates.shape)}; {AXES} finite numbers for each of {frames} frames are needed"
+        )
+    return rates
+
+
+def camera_slot(camera: str | NDArray[np.float32] | None) -> dict[str, str | None]:
+    """What a camera's path says in a word: its one move, or that no word says it."""
+    if camera is None or (isinstance(camera, str) and not camera):
+        return {}
+    moves = {leg.move for leg in parse(camera)} if isinstance(camera, str) else set()
+    return {"camera": moves.pop() if len(moves) == 1 else None}
+
+
 def manifest_of(
-    title: str, identity: Identity, request: Request, watermark: Watermark, mode: str, given: tuple[Path, ...]
+    title: str, identity: Identity, request: Request, watermark: Watermark, media: tuple[Path, ...]
 ) -> credentials.ManifestInfo:
     """What is said about a video that was made."""
     return credentials.ManifestInfo(
@@ -172,24 +276,30 @@ def manifest_of(
         model=identity.model,
         weights_sha256=identity.weights_sha256,
         data_ledger_root=identity.data_ledger_root,
-        mode=mode,
-        ingredients=given,
+        mode=request.mode,
+        ingredients=media,
         seed=request.seed,
         watermark=watermark.name,
     )
 
 
-def check_preview(preview: str | Path | None, overwrite: bool) -> None:
-    """Refuse a preview that could not be written or signed."""
-    if preview is None:
-        return
-    if Path(preview).suffix.lower() != ".png":
-        raise InputError(f"the preview {str(preview)!r} is a PNG; give it a name that ends in .png")
-    io.check_output(preview, overwrite=overwrite)
+def check_names(output: str | Path, preview: str | Path | None, overwrite: bool) -> None:
+    """Refuse files that could not be written or signed under their names."""
+    io.check_output(output, overwrite=overwrite)
+    if Path(output).suffix.lower() != ".mp4" and not is_picture(output) and not is_animation(output):
+        raise InputError(
+            f"{Path(output).name!r} does not say what to write; name it .mp4 or .gif, or for a picture .png or .webp"
+        )
+    if preview is not None:
+        if Path(preview).suffix.lower() != ".png":
+            raise InputError(f"the preview {str(preview)!r} is a PNG; give it a name that ends in .png")
+        io.check_output(preview, overwrite=overwrite)
 
 
 def check_able(request: Request, able: Capabilities) -> None:
     """Refuse what this model cannot do."""
+    if request.mode not in able.modes:
+        raise InputError(f"this model cannot make {request.mode}; it can: {', '.join(able.modes)}")
     if request.seconds > able.max_seconds:
         raise InputError(f"{request.seconds:g} s is longer than this model's {able.max_seconds:g} s; ask for less")
     if request.size[0] > able.max_size[0] or request.size[1] > able.max_size[1]:
@@ -208,7 +318,7 @@ def write_preview(
     """A signed sheet of frames."""
     sheet = io.contact_sheet(np.stack(frames), columns=4, rows=-(-len(frames) // 4))
     with io.atomic_output(path, overwrite=overwrite) as unsigned:
-        io.write_png(sheet, unsigned)
+        write_picture(sheet, unsigned)
         credentials.sign_in_place(unsigned, replace(manifest, title=path.name), signer)
 
 

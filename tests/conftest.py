@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from signers import INFO
 
 from haneul.backbones.native import BUNDLED
 from haneul.data import latents
@@ -21,6 +22,8 @@ from haneul.model.dit import DiT, DiTConfig
 from haneul.model.presets import preset
 from haneul.train.codec import CodecRecipe, train_codec
 from haneul.train.recipes import Recipe
+from haneul.trust.credentials import check_signer, sign
+from haneul.video.io import write_mp4
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
@@ -64,6 +67,22 @@ def clip() -> NDArray[np.uint8]:
     return frames
 
 
+@pytest.fixture(scope="session")
+def plain(clip: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`clip` as an unsigned mp4. Not to be written to."""
+    path = tmp_path_factory.mktemp("plain") / "plain.mp4"
+    write_mp4(clip, path, fps=24)
+    return path
+
+
+@pytest.fixture
+def signed(plain: Path, tmp_path: Path) -> Path:
+    """`plain`, signed by the local signer."""
+    path = tmp_path / "signed.mp4"
+    sign(plain, path, INFO, check_signer())
+    return path
+
+
 def alive(module: torch.nn.Module) -> torch.nn.Module:
     """The module with small random numbers where it begins with zeros, so that every path does something."""
     with torch.no_grad():
@@ -96,7 +115,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
             part=name, preset="nano", config=dataclasses.asdict(config), recipe=recipe, data_ledger_root="ab" * 32
         )
         save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
-    for name in ("text_encoder.safetensors", "known_words.json"):
+    for name in ("text_encoder.safetensors", "known_words.json", "scenes.json"):
         (folder / name).symlink_to(BUNDLED / name)
     return folder
 

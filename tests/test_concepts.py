@@ -153,9 +153,9 @@ def test_the_bundled_reader_understands(nano: Native, prompt: str, expected: dic
 def test_the_bundled_reader_reads_captions_of_both_languages(nano: Native, shards: Path) -> None:
     from haneul.data.shards import shard_paths
 
-    assert nano.concepts is not None
+    assert nano.reading.concepts is not None
     texts, said = draw(facts_in(shard_paths(shards)), 200, np.random.default_rng(5))
-    scores = accuracy(nano.concepts, nano.text, texts, said, 64)
+    scores = accuracy(nano.reading.concepts, nano.reading.text, texts, said, 64)
     assert np.mean([scores[name] for name in ("setting", "event", "color", "camera", "kind")]) > 0.95
     assert scores["unsaid"] > 0.95
 

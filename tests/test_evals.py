@@ -17,7 +17,7 @@ from haneul.backbones.native import BUNDLED, Native
 from haneul.cli import main
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import CheckpointError, HaneulError, InputError, TrainingError
-from haneul.evals import clips, physics, report, speed
+from haneul.evals import clips, fidelity, modes, physics, report, speed
 from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, smeared, whole_clip
 from haneul.evals.following import languages, score, stated
 from haneul.evals.reader import Reader, ReaderConfig, load_reader, read
@@ -301,6 +301,20 @@ def test_a_fall_is_found_though_frames_are_missing() -> None:
     assert fall.restitution == pytest.approx(0.8, abs=0.02)
 
 
+def test_a_seam_is_one_where_nothing_jumps() -> None:
+    smooth = np.stack([np.full((4, 4, 3), 0.01 * t, np.float32) for t in range(9)])
+    assert modes.seam(smooth, 4) == pytest.approx(1, rel=1e-3)
+    smooth[5:] += 0.04
+    assert modes.seam(smooth, 4) == pytest.approx(5, rel=1e-3)
+
+
+def test_judder_is_one_for_smooth_motion() -> None:
+    smooth = np.stack([np.full((4, 4, 3), 3 * t, np.uint8) for t in range(13)])
+    assert fidelity.judder([smooth, smooth]) == pytest.approx(1)
+    steps = np.stack([np.full((4, 4, 3), 30 * -(-t // 4) + t, np.uint8) for t in range(13)])
+    assert fidelity.judder([steps]) == pytest.approx(31)
+
+
 # ---------------------------------------------------------------------------------------------------- speed, reports
 
 
@@ -318,15 +332,19 @@ def test_a_report_is_whole_and_is_kept(
 ) -> None:
     monkeypatch.setattr(clips, "SHARD", 4)
     work = clips.Work(folder=renders, weights=weights, reader=reader_file, clips=8, korean=4, steps=1, guidance=1.0)
-    names = ["reader", "following", "fidelity", "physics"]
+    names = ["reader", "following", "fidelity", "modes", "physics"]
     said: list[str] = []
     monkeypatch.setattr(physics, "CLIPS", 4)
+    monkeypatch.setattr(modes, "CLIPS", 2)
     result = report.report(work, names, ["haneul", "eval", "report"], said.append)
     assert list(result["measures"]) == names
     made = result["measures"]["following"]
     assert made["generated"]["setting"]["clips"] == 8
     assert made["korean_clips"] == 4
     assert result["measures"]["fidelity"]["codec"]["psnr_db"] > 0
+    assert result["measures"]["fidelity"]["judder"]["renders"] == pytest.approx(1, abs=0.3)
+    assert result["measures"]["modes"]["clips"] == 2
+    assert result["measures"]["modes"]["first_frame_db"]["median"] > 0
     assert result["measures"]["physics"]["renders"]["median"] == pytest.approx(9.81, rel=0.15)
     assert any(line.startswith("english: 8 of 8") for line in said)
     table = report.write(result, tmp_path / "report.json").read_text(encoding="utf-8")

@@ -23,6 +23,9 @@ ALLOWED = {
     "trust": BASE | {"video"},
     "backbones": BASE | {"model", "prompt", "video", "trust"},
     "engine": BASE | {"prompt", "model", "backbones", "video", "trust"},
+    "edits": BASE | {"engine", "backbones", "video"},
+    "variations": BASE | {"engine", "video", "trust"},
+    "storyboard": BASE | {"edits", "engine", "backbones", "prompt", "video", "trust"},
 }
 
 

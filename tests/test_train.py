@@ -24,11 +24,16 @@ from haneul import cli
 from haneul.backbones.base import Request
 from haneul.backbones.native import BUNDLED, Native
 from haneul.data.latents import load_pools
+from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import TrainingError
+from haneul.evals.fidelity import judder
 from haneul.model.checkpoint import load
+from haneul.model.codec import Codec
 from haneul.prompt.language import detect
 from haneul.train import loop, optim, pipeline
 from haneul.train.captions import worded
+from haneul.train.codec import principal_components, rescale, to_video
+from haneul.train.codec import start as start_codec
 from haneul.train.pipeline import STAGES, Folders, export
 from haneul.train.recipes import Recipe, nano
 from haneul.train.sheet import PROMPTS, write_sheet
@@ -135,12 +140,38 @@ def test_every_parameter_learns(tiny: Recipe, tmp_path: Path) -> None:
     assert still == set()
 
 
+def test_neighbours_help_the_linear_guess(tiny: Recipe, shards: Path) -> None:
+    """The decoder's linear branch is better, and judders less, than the encoder's basis alone; pictures count too."""
+    paths = shard_paths(shards)
+    codec = start_codec(tiny.preset, paths)
+    alone = Codec(tiny.preset.codec)
+    alone.start_linear(*principal_components(paths, tiny.preset.codec.latent))
+    rescale(alone, paths)
+    clips = [to_video(clip[None]) for path in paths for clip in read_shard(path).video_nTHW3]
+
+    @torch.no_grad()
+    def again(net: Codec, some: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [net.decode(net.encode(x)) for x in some]
+
+    for some in (clips, [x[:, :, :1] for x in clips]):
+        guess, basis = (
+            float(np.mean([(y - x).square().mean() for y, x in zip(again(net, some), some, strict=True)]))
+            for net in (codec, alone)
+        )
+        assert guess < basis
+    seen = [
+        [((y[0] + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 3, 0).numpy() for y in again(net, clips)]
+        for net in (codec, alone)
+    ]
+    assert judder(seen[0]) < judder(seen[1])
+
+
 def test_rates_warm_up_and_cool_down(tiny: Recipe) -> None:
-    recipe = dataclasses.replace(tiny, warmup=10, cooldown=20)
-    assert loop.rate(recipe, 0, 0) == pytest.approx(0.1)
-    assert loop.rate(recipe, 100, 100) == 1
-    assert loop.rate(recipe, 110, 100) == pytest.approx(0.5)
-    assert loop.rate(recipe, 120, 100) == 0
+    recipe = dataclasses.replace(tiny, warmup=10, cooldown=(100, 120))
+    assert [loop.rate(recipe, step) for step in (0, 50, 100, 110, 120, 130)] == pytest.approx([0.1, 1, 1, 0.5, 0, 0])
+    assert loop.rate(dataclasses.replace(tiny, warmup=10), 10**6) == 1
+    with pytest.raises(TrainingError, match="cool-down"):
+        dataclasses.replace(tiny, cooldown=(5, 5))
 
 
 def test_muon_takes_the_matrices_of_the_blocks(tiny: Recipe, tmp_path: Path) -> None:
@@ -211,7 +242,7 @@ def test_what_was_trained_generates(tiny: Recipe, shards: Path, weights: Path, t
     name = "blocks.0.qkv.weight"
     assert torch.equal(tensors[name], run.ema.state_dict()[name].bfloat16()), "the averaged weights are shipped"
     native = Native(folders.export)
-    request = Request(prompt="눈밭에서 튀는 공", seconds=0.1, size=(112, 64), steps=1)
+    request = Request(prompt="눈밭에서 튀는 공", seconds=0.1, size=(112, 64), steps=1, guidance=1.0)
     assert [frame.shape for frame in native.generate(request)] == [(64, 112, 3)] * 2
     result = haneul.generate("a ball", output=tmp_path / "x.mp4", seconds=0.1, steps=1, backbone=native)
     assert haneul.verify(result.path).data_ledger_root == card.data_ledger_root

@@ -20,6 +20,7 @@ from PIL import Image
 
 from haneul.errors import InputError, OutputError
 from haneul.video import io
+from haneul.video.picture import write_picture
 
 Frames = NDArray[np.uint8]
 ONE = 1 << 16  # 1.0 in a display matrix
@@ -303,7 +304,7 @@ def test_contact_sheet(clip: Frames, tmp_path: Path) -> None:
     last = np.asarray(Image.fromarray(clip[-1]).resize((48, 32), Image.Resampling.LANCZOS))
     np.testing.assert_array_equal(sheet[2:34, 2:50], first)
     np.testing.assert_array_equal(sheet[36:68, 102:150], last)
-    io.write_png(sheet, tmp_path / "s.png")
+    write_picture(sheet, tmp_path / "s.png")
     with Image.open(tmp_path / "s.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), sheet)
 

@@ -52,9 +52,7 @@ def main(folder: Path) -> None:
     grid([scene(i, s) for i, s in enumerate(SCENES)], 3).save(folder / "world.jpg", quality=88)
     videos = Native().base_videos(list(PROMPTS), seeds=list(range(len(PROMPTS))), size=(896, 512))
     sheet = grid([video[k] for video in videos for k in (0, 24, 47)], 3)
-    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.LANCZOS).save(
-        folder / "nano-first.jpg", quality=85
-    )
+    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.LANCZOS).save(folder / "nano.jpg", quality=85)
 
 
 if __name__ == "__main__":

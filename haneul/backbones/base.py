@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: DESIGN.md's table of modes.
+MODES = (
+    "text-to-video", "text-to-image", "image-to-video", "extend", "connect", "keyframes", "loop", "remix", "retake",
+    "inpaint", "blend",
+)  # fmt: skip
 
 #: (what is being done, steps done, steps in all)
 Progress = Callable[[str, int, int], None]
@@ -25,24 +31,47 @@ class Capabilities:
     default_guidance: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """Frames that a video must hold: uint8 [T, H, W, 3] of any size at the backbone's frame rate, the first of them at
+    frame `at` of the video. A single frame is a picture: the video passes through it.
+
+    `keep` is how much of them stays, one number or one for each frame: 1 all of it, 0 nothing, in between they are what
+    the model starts from. Inside `box` (left, top, right, bottom as shares of the picture) nothing is given.
+    """
+
+    frames: NDArray[np.uint8]
+    at: int = 0
+    keep: float | NDArray[np.float64] = 1.0
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def keep_T(self) -> NDArray[np.float64]:
+        """One number for each frame."""
+        return np.broadcast_to(np.asarray(self.keep, np.float64), len(self.frames))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One shot to make. `size` is (width, height) in pixels; `prompt` is checked and normalised already. `first` is the
-    picture that the video begins with, of any size."""
+    """One shot to make. `size` is (width, height) in pixels; `prompt` is checked and normalised already. `mode` names
+    what is made (one of MODES), `given` what it must hold; with `loop` its end leads into its beginning."""
 
     prompt: str
     negative: str = ""
+    remember: str = ""  # what holds where the prompt is silent
+    #: slots that are decided otherwise: their value, or None for one that must stay open
+    fixed: Mapping[str, str | None] = field(default_factory=dict)
+    expand: bool = False  # whether what is still open is filled in, as the model has seen it
     seconds: float = 4.0
     size: tuple[int, int] = (896, 512)
     seed: int = 0
-    steps: int = 24
-    guidance: float = 2.5
-    first: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)  # [H, W, 3], what it begins with
-
-    @property
-    def mode(self) -> str:
-        """DESIGN.md's table of modes."""
-        return "text-to-video" if self.first is None else "image-to-video"
+    steps: int
+    guidance: float
+    mode: str = "text-to-video"
+    given: tuple[Given, ...] = field(default=(), repr=False, compare=False)
+    loop: bool = False
+    #: float [frames, 6]: the camera's velocity at every frame, as prompt/camera.py has it; None leaves it to the model
+    camera: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +99,10 @@ class Backbone(Protocol):
         """Words that the model never learned, each with the nearest ones that it knows."""
         ...
 
-    def understood(self, prompt: str) -> dict[str, tuple[str, float]]:
+    def understood(self, prompt: str, remember: str = "") -> dict[str, tuple[str, float]]:
         """What the model takes the prompt to say, slot -> (value, probability); empty for models that can't tell."""
+        ...
+
+    def expanded(self, request: Request) -> dict[str, str]:
+        """What the model fills in where the prompt is silent, slot -> value; empty for models that can't tell."""
         ...

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import av
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from haneul.backbones.base import Capabilities, Identity, Progress, Request
+from haneul.backbones.base import MODES, Capabilities, Identity, Progress, Request
+from haneul.backbones.given import RATE, controls, lay
+from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError
+from haneul.model.canvas import Canvas, blank, put
 from haneul.model.checkpoint import Card, file_digest, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig
 from haneul.model.dit import DiT, DiTConfig
-from haneul.model.modes import Start, begin_with, sample, text_to_video
+from haneul.model.modes import Start, sample, text_to_video
 from haneul.model.presets import Preset, preset
-from haneul.model.rollout import rollout, window_count
-from haneul.model.text import Text, TextEncoder
-from haneul.prompt.language import unknown
+from haneul.model.rollout import CONTEXT_LEVEL, rollout, window_count
+from haneul.model.sampler import GUIDANCE, STEPS
+from haneul.model.text import TextEncoder
+from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
-NEAREST = 3  #: known words that are suggested for an unknown one
-_HANGUL = re.compile("[가-힣]")
-_PLAIN = re.compile("[a-z가-힣]")  # a letter of one of the two scripts that suggestions are made in
 OVERLAP = 4  #: latent frames that a window of a long video shares with the one before
+SEAM = 4  #: latent frames that a loop is sampled beyond its turn, as the same moments as its first ones
+OPEN = 5  #: latent frames between the end of a long loop and its beginning, which the last window fills in
 
 
 def base_grid(size: tuple[int, int], tokens: int) -> tuple[int, int]:
@@ -49,27 +49,26 @@ def base_grid(size: tuple[int, int], tokens: int) -> tuple[int, int]:
     return best
 
 
-def fit(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Cut the middle to the wanted aspect and scale (Lanczos) to size."""
-    W, H = size
-    h, w = frame.shape[:2]
-    if (w, h) == (W, H):
-        return frame
-    cut_w = min(w, round(h * W / H))
-    cut_h = min(h, round(w * H / W))
-    y, x = (h - cut_h) // 2, (w - cut_w) // 2
-    part = np.ascontiguousarray(frame[y : y + cut_h, x : x + cut_w])
-    picture = av.VideoFrame.from_ndarray(part, format="rgb24")
-    scaled: NDArray[np.uint8] = np.asarray(
-        picture.reformat(width=W, height=H, format="rgb24", interpolation="LANCZOS").to_ndarray(), np.uint8
-    )
-    return scaled
-
-
 def latent_frames(frames: int) -> int:
     """Latent frames from which the codec and the upscaler (which doubles the rate) draw at least `frames` frames."""
     base = frames // 2 + 1  # T base frames become 2T - 1
     return 1 + -(-(base - 1) // GROUP)
+
+
+def loop_latents(roll: Callable[..., Tensor], channels: int, period: int, window: int, h: int, w: int) -> Tensor:
+    """Latents [1, C, 1 + period + n, h, w] whose last n, at least 2, are the moments of latent frames 1 to n again.
+
+    What fits into one window is denoised as a circle. Longer ones end with a window that leads from the end of the rest
+    to its beginning.
+    """
+    if period + 3 <= window:
+        shared = min(SEAM, period, window - 1 - period)
+        return roll(blank(channels, 1 + period + shared, h, w, period=period))
+    open_end = roll(blank(channels, 1 + period - OPEN, h, w))
+    canvas = blank(channels, 1 + period + SEAM, h, w)
+    again = list(range(1 + period, 1 + period + SEAM))
+    canvas = put(canvas, open_end[:, :, 1 : 1 + SEAM], torch.full((SEAM, 1), CONTEXT_LEVEL), again)
+    return roll(canvas, open_end)
 
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -99,11 +98,11 @@ class Native:
             self.preset: Preset = preset(self.card.preset)
         except ValueError as err:
             raise CheckpointError(f"the card of {folder / 'dit.safetensors'} is damaged: {err}") from err
-        self.text = TextEncoder.load(folder / "text_encoder.safetensors")
-        self.concepts: ConceptReader | None = None
+        text = TextEncoder.load(folder / "text_encoder.safetensors")
+        concepts: ConceptReader | None = None
         if self.dit.cfg.concepts:
-            self.concepts, card = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
-            if self.concepts.sizes != self.dit.cfg.concepts:
+            concepts, card = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
+            if concepts.sizes != self.dit.cfg.concepts:
                 raise CheckpointError(f"concepts and transformer of {folder} do not belong together; fetch both again")
             learned_from = card.recipe.get("text_encoder_sha256")
             if learned_from and learned_from != file_digest(folder / "text_encoder.safetensors"):
@@ -111,7 +110,8 @@ class Native:
                 raise CheckpointError(
                     f"{path} is not what the concepts were learned from, or was changed; fetch it again"
                 )
-            self.concepts.eval().requires_grad_(False)
+            concepts.eval().requires_grad_(False)
+        self.reading = Reading(folder, text, concepts)
         for part in (self.dit, self.codec, self.upscaler):
             part.eval().requires_grad_(False)
         for part in (self.codec, self.upscaler):
@@ -119,12 +119,12 @@ class Native:
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            modes=("text-to-video", "image-to-video", "text-to-image"),
+            modes=MODES,
             max_size=(1920, 1920),
-            max_seconds=20.0,
-            fps=2 * self.preset.base_fps,
-            default_steps=24,
-            default_guidance=2.5,
+            max_seconds=120.0,
+            fps=RATE * self.preset.base_fps,
+            default_steps=STEPS,
+            default_guidance=GUIDANCE,
         )
 
     def identity(self) -> Identity:
@@ -136,44 +136,41 @@ class Native:
         """Frames of the finished video."""
         return max(1, round(request.seconds * self.capabilities().fps))
 
-    def encode(self, prompts: list[str]) -> Text:
-        """The prompts as the transformer reads them."""
-        states, mask = self.text.encode(prompts)
-        concepts = None if self.concepts is None else self.concepts.read(states, mask)
-        return Text(states=states, mask=mask, concepts=concepts)
-
-    def understood(self, prompt: str) -> dict[str, tuple[str, float]]:
+    def understood(self, prompt: str, remember: str = "") -> dict[str, tuple[str, float]]:
         """See `Backbone.understood`."""
-        if self.concepts is None:
-            return {}
-        concepts = self.encode([prompt]).concepts
-        assert concepts is not None
-        return self.concepts.named(concepts[0])
+        return self.reading.understood(prompt, remember)
 
-    @torch.no_grad()
-    def encode_picture(self, picture: NDArray[np.uint8], h: int, w: int) -> Tensor:
-        """Latents [1, C, 1, h, w] of a picture uint8 [H, W, 3], its middle cut to the aspect of the grid."""
-        small = torch.from_numpy(np.array(fit(picture, (w * PATCH, h * PATCH))))
-        z: Tensor = self.codec.encode(small.permute(2, 0, 1).float()[None, :, None] / 127.5 - 1)
-        return z
+    def expanded(self, request: Request) -> dict[str, str]:
+        """See `Backbone.expanded`."""
+        return self.reading.expanded(request)
+
+    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
+        """See `Backbone.unknown_words`."""
+        return self.reading.unknown_words(prompt)
+
+    def period(self, request: Request) -> int:
+        """Latent frames of a loop."""
+        return max(2, round(self.frame_count(request) / (RATE * GROUP)))
 
     def latents(self, request: Request, progress: Progress | None = None) -> Tensor:
-        """Sample the latents [1, C, F, h, w] of a request."""
-        text = self.encode([request.prompt])
-        negative = self.encode([request.negative]) if request.negative else None
+        """Sample the latents [1, C, F, h, w] of a request; of a loop see `loop_latents`."""
+        text = self.reading.encode([request.prompt], request.remember)
+        if request.expand or request.fixed:
+            text = self.reading.complete(text, [request.seed if request.expand else None], request.fixed)
+        negative = self.reading.encode([request.negative]) if request.negative else None
         h, w = base_grid(request.size, self.preset.base_size[0] * self.preset.base_size[1] // PATCH**2)
-        frames = latent_frames(self.frame_count(request))
+        period = self.period(request) if request.loop else 0
+        frames = 1 + period + SEAM if period else latent_frames(self.frame_count(request))
         window = 1 + self.preset.frames // GROUP
         windows = window_count(frames, window, OVERLAP)
-        given = None if request.first is None else self.encode_picture(request.first, h, w)
 
-        def one(start: Start, number: int) -> Tensor:
+        ctrl, known = controls(request.camera, frames, sum(self.dit.cfg.controls))
+
+        def one(start: Start, number: int, first: int) -> Tensor:
             def tell(done: int, total: int) -> None:
                 if progress:
-                    progress("denoising", number * total + done, windows * total)
+                    progress("denoising", min(number * total + done, windows * total), windows * total)
 
-            if given is not None and number == 0:
-                start = begin_with(start, given)
             with torch.autocast("cpu", torch.bfloat16):
                 return sample(
                     self.dit,
@@ -183,30 +180,50 @@ class Native:
                     guidance=request.guidance,
                     steps=request.steps,
                     progress=tell,
+                    ctrl_BFK=None if ctrl is None else ctrl[:, first : first + start.z.shape[2]],
+                    known_BG=known,
                 )
 
-        return rollout(
-            self.codec, one, frames=frames, window=window, overlap=OVERLAP, channels=self.dit.cfg.latent,
-            h=h, w=w, fps=self.preset.base_fps, generator=torch.Generator().manual_seed(request.seed),
-        )  # fmt: skip
+        generator = torch.Generator().manual_seed(request.seed)
+
+        def roll(canvas: Canvas, done: Tensor | None = None) -> Tensor:
+            return rollout(
+                self.codec, one, canvas, window=window, overlap=OVERLAP, fps=self.preset.base_fps,
+                generator=generator, done=done,
+            )  # fmt: skip
+
+        channels = self.dit.cfg.latent
+        if period:
+            return loop_latents(roll, channels, period, window, h, w)
+        canvas = blank(channels, frames, h, w)
+        for given in request.given:
+            canvas = lay(self.codec, canvas, given, self.frame_count(request))
+        return roll(canvas)
 
     @torch.no_grad()
     def generate(self, request: Request, progress: Progress | None = None) -> Iterator[NDArray[np.uint8]]:
         """See `Backbone.generate`."""
         z = self.latents(request, progress)
+        first, total = 0, self.frame_count(request)
+        if request.loop:  # one turn, from the second group on, where the decoder has seen both neighbours
+            first, total = RATE * (GROUP + 1), RATE * GROUP * self.period(request)
         with torch.autocast("cpu", torch.bfloat16):
             video = self.codec.decode(z)[0].float().clamp(-1, 1).transpose(0, 1)
-            total = self.frame_count(request)
-            for i, frame in enumerate(self.upscaler.stream(video)):
-                if i == total:
-                    return
+            for i, frame in enumerate(islice(self.upscaler.stream(video), first, first + total), start=1):
                 if progress:
-                    progress("drawing", i + 1, total)
+                    progress("drawing", i, total)
                 yield fit(frame.numpy(), request.size)
 
     @torch.no_grad()
     def base_videos(
-        self, prompts: list[str], *, seeds: list[int], size: tuple[int, int], steps: int = 24, guidance: float = 2.5
+        self,
+        prompts: list[str],
+        *,
+        seeds: list[int],
+        size: tuple[int, int],
+        steps: int = STEPS,
+        guidance: float = GUIDANCE,
+        expand: bool = True,
     ) -> NDArray[np.uint8]:
         """One window of clips for many prompts at once, uint8 [B, T, H, W, 3] at the model's own small size and frame
         rate, before the upscaler: what evaluation looks at. `size` only chooses the aspect."""
@@ -219,7 +236,7 @@ class Native:
             )
             for seed in seeds
         ]  # fmt: skip
-        text = self.encode(prompts)
+        text = self.reading.complete(self.reading.encode(prompts), seeds) if expand else self.reading.encode(prompts)
         noise = replace(
             starts[0], z=torch.cat([s.z for s in starts]), start_BFS=torch.cat([s.start_BFS for s in starts])
         )
@@ -227,35 +244,3 @@ class Native:
             z = sample(self.dit, text, noise, guidance=guidance, steps=steps)
             video = self.codec.decode(z).float().clamp(-1, 1)
         return ((video + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()
-
-    def unknown_words(self, prompt: str) -> dict[str, list[str]]:
-        """See `Backbone.unknown_words`; the nearest ones are of the word's own script (the prompt's, if it is another).
-
-        Nearness is the cosine of mean token states, less the mean of all known words: what all words share, which is
-        most of a state, says nothing (docs/log.md).
-        """
-        path = self.folder / "known_words.json"
-        try:
-            known: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as err:
-            raise CheckpointError(f"{path} cannot be read ({err}); reinstall haneul") from err
-        strange = unknown(prompt, frozenset(known["known"]))
-        found: dict[str, list[str]] = {}
-        for korean in (False, True):
-            names = [name for name in known["nearest"] if bool(_HANGUL.search(name)) == korean]
-            here = [w for w in strange if bool(_HANGUL.search(w if _PLAIN.search(w) else prompt)) == korean]
-            if here and names:
-                vectors = self._word_vectors(names)
-                middle = vectors.mean(0)
-                a, b = (F.normalize(v - middle, dim=-1) for v in (self._word_vectors(here), vectors))
-                order = (a @ b.T).argsort(1, descending=True)[:, :NEAREST]
-                found |= {word: [names[int(j)] for j in row] for word, row in zip(here, order, strict=True)}
-        return {word: found.get(word, []) for word in strange}
-
-    def _word_vectors(self, words: list[str]) -> Tensor:
-        """[n, width]: the mean of each word's token states, without the sentence marks."""
-        states, mask = self.text.encode(words)
-        inner = mask.clone()
-        inner[:, 0] = False
-        inner[torch.arange(len(words)), mask.sum(1) - 1] = False
-        return (states * inner[..., None]).sum(1) / inner.sum(1, keepdim=True).clamp(min=1)

@@ -5,7 +5,7 @@ Results go to stdout, everything else to stderr. Exit codes: those of `haneul.er
 when interrupted.
 """
 
-from haneul.cli import facts, training, video, world
+from haneul.cli import facts, film, training, video, world
 from haneul.cli.base import DURATION, SIZE, Group, main, progress_display, run
 from haneul.cli.training import train
 
@@ -14,6 +14,7 @@ __all__ = [
     "SIZE",
     "Group",
     "facts",
+    "film",
     "main",
     "progress_display",
     "run",

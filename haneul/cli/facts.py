@@ -30,11 +30,10 @@ def models() -> None:
 @models.command("show")
 def models_show() -> None:
     """List the weights that are installed, with what their files say about themselves."""
-    import hashlib
-
     import safetensors
 
     from haneul.config import load_settings
+    from haneul.model.checkpoint import file_digest
 
     chosen = load_settings().weights
     folders = [WEIGHTS, *([chosen] if chosen else [])]
@@ -42,9 +41,7 @@ def models_show() -> None:
     if not files:
         click.echo("no weights are installed in " + " or ".join(str(folder) for folder in folders), err=True)
     for file in files:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        click.echo(f"{file.stem}: {file.stat().st_size / 2**20:.1f} MiB, sha256 {digest}\n  {file}")
+        click.echo(f"{file.stem}: {file.stat().st_size / 2**20:.1f} MiB, sha256 {file_digest(file)}\n  {file}")
         try:
             with safetensors.safe_open(file, framework="numpy") as tensors:
                 metadata = tensors.metadata() or {}

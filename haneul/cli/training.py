@@ -21,7 +21,7 @@ from haneul.cli.base import DURATION, PATH, WEIGHTS, main
 @click.option(
     "--clips", type=click.IntRange(min=64), default=12000, show_default=True, help="To render and learn from."
 )
-@click.option("--richness", type=float, default=0.15, show_default=True, help="Of the clips: 0 calm to 1 busy.")
+@click.option("--richness", type=float, help="Of the clips: 0 calm to 1 busy.  [default: what nano can follow]")
 @click.option("--concepts-budget", type=DURATION, default="10m", show_default=True, help="Time for reading prompts.")
 @click.option("--codec-budget", type=DURATION, default="10m", show_default=True, help="Time for the codec.")
 @click.option("--upscaler-budget", type=DURATION, default="10m", show_default=True, help="Time for the upscaler.")
@@ -37,7 +37,7 @@ def train(
     budget: float,
     folder: Path | None,
     clips: int,
-    richness: float,
+    richness: float | None,
     concepts_budget: float,
     codec_budget: float,
     upscaler_budget: float,
@@ -53,6 +53,7 @@ def train(
     from haneul.config import load_settings
     from haneul.train import pipeline, recipes
     from haneul.world.produce import Plan
+    from haneul.world.scene import CALM
 
     settings = load_settings()
     folders = pipeline.Folders(root=folder or settings.cache / f"train-{preset}", weights=WEIGHTS)
@@ -65,7 +66,7 @@ def train(
         device=device,
         compile=recipes.can_compile(),
     )
-    plan = Plan(clips=clips, seed=1, richness=richness)
+    plan = Plan(clips=clips, seed=1, richness=CALM if richness is None else richness)
     run = pipeline.everything if stage is None else functools.partial(pipeline.run_stage, stage)
     run(
         folders,
@@ -101,7 +102,7 @@ def evaluate() -> None:
 def eval_report(
     measures: tuple[str, ...], out: Path, work: Path | None, reader: Path | None, fresh: bool, **given: Any
 ) -> None:
-    """Run MEASURES (speed, reader, following, fidelity, physics; all by default) and write a report.
+    """Run MEASURES (speed, reader, following, fidelity, modes, physics; all by default) and write a report.
 
     Run again after an interruption, it goes on where it stopped.
     """

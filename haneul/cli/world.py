@@ -20,7 +20,7 @@ def world() -> None:
 @click.argument("folder", type=PATH)
 @click.option("--clips", type=int, default=1000, show_default=True, help="How many.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--richness", type=float, default=0.15, show_default=True, help="0 calm to 1 busy.")
+@click.option("--richness", type=float, help="0 calm to 1 busy.  [default: what the smallest model can follow]")
 @click.option("--seconds", type=float, default=4.0, show_default=True)
 @click.option("--size", type=SIZE, multiple=True, help="Repeat it for several.  [default: a mix of formats]")
 @click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")
@@ -30,7 +30,7 @@ def world_render(
     folder: Path,
     clips: int,
     seed: int,
-    richness: float,
+    richness: float | None,
     seconds: float,
     size: tuple[tuple[int, int], ...],
     held_out: bool,
@@ -39,7 +39,9 @@ def world_render(
 ) -> None:
     """Render training clips into FOLDER; run again, it goes on where it stopped."""
     from haneul.world.produce import SIZES, Plan, render_dataset
+    from haneul.world.scene import CALM
 
+    richness = CALM if richness is None else richness
     plan = Plan(clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out, sizes=size or SIZES)
     with progress_display(quiet=quiet) as update:
         progress = None if update is None else functools.partial(update, "rendering")

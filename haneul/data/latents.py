@@ -100,7 +100,7 @@ def load_pools(cache: Path) -> list[Pool]:
     """All cached latents in memory, one pool per picture size, the largest first."""
     by_size: dict[tuple[int, ...], list[dict[str, Any]]] = {}
     for path in sorted(cache.glob("shard-*.pt")):
-        item = torch.load(path, weights_only=True)
+        item = torch.load(path, weights_only=True, mmap=True)  # copied once, into its pool
         by_size.setdefault(tuple(item["groups"].shape[2:]), []).append(item)
     pools = []
     for items in by_size.values():

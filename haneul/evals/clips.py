@@ -22,7 +22,6 @@ from haneul.world.scene import CALM, Facts
 
 SIZE = (112, 64)  #: of the renders, as of the smallest model's clips
 SEED = 4242  #: of the renders; training uses small numbers and never these combinations
-RICHNESS = CALM
 ASKED = ("setting", "event", "camera", "color")  #: what a caption is asked to state
 TRIES = 60
 SHARD = 32  #: clips of a file of renders
@@ -74,9 +73,7 @@ def render_held_out(work: Work, count: int, say: Say) -> Path:
     def tell(done: int, total: int) -> None:
         say(f"renders: {done} of {total}")
 
-    plan = Plan(
-        clips=-(-count // SHARD) * SHARD, seed=SEED, richness=RICHNESS, shard=SHARD, held_out=True, sizes=(SIZE,)
-    )
+    plan = Plan(clips=-(-count // SHARD) * SHARD, seed=SEED, richness=CALM, shard=SHARD, held_out=True, sizes=(SIZE,))
     have = len(list(work.renders.glob("shard-*.npz")))
     if have * SHARD < plan.clips:
         render_dataset(work.renders, plan, progress=tell)
@@ -86,8 +83,9 @@ def render_held_out(work: Work, count: int, say: Say) -> Path:
 def digest_of(model: Native, steps: int, guidance: float) -> str:
     """A short name for what generates: the transformer's and the codec's files and how they are sampled."""
     digest = hashlib.sha256(f"{steps} {guidance}".encode())
-    for part in ("dit", "codec", "text_encoder"):
-        digest.update((model.folder / f"{part}.safetensors").read_bytes())
+    for part in ("dit", "codec", "concepts", "text_encoder"):
+        path = model.folder / f"{part}.safetensors"
+        digest.update(path.read_bytes() if path.exists() else b"none")
     return digest.hexdigest()[:12]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.backbones.native import Native
@@ -17,6 +19,7 @@ from haneul.evals.data import Say, load_videos
 from haneul.evals.following import through_codec
 from haneul.evals.reader import Reader, read
 from haneul.evals.statistics import frechet
+from haneul.model.codec import GROUP
 from haneul.train import codec as codec_training
 from haneul.train.codec import psnr
 from haneul.train.upscaler import take
@@ -43,6 +46,25 @@ def distances(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, 
         "renders_to_renders": round(frechet(real[:n], real[n : 2 * n]), 3),
         "codec_to_renders": round(frechet(coded, real[n : 2 * n]), 3),
     }
+
+
+def judder(videos: Sequence[NDArray[np.uint8]]) -> float:
+    """How much more the picture changes from one latent frame to the next than within one: mean absolute change of
+    uint8 videos [4k+1, H, W, 3], in groups of GROUP frames after the first. Smooth motion gives 1."""
+    across, within = [], []
+    for video in videos:
+        change = np.abs(np.diff(video.astype(np.float32), axis=0)).mean((1, 2, 3))
+        across.append(change[::GROUP])
+        within.append(np.delete(change, np.arange(0, len(change), GROUP)))
+    return float(np.concatenate(across).mean() / max(1e-6, float(np.concatenate(within).mean())))
+
+
+def steadiness(work: Work, model: Native, say: Say) -> dict[str, Any]:
+    """The judder of renders, of the same after the codec, and of generated clips."""
+    videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
+    made = generate_clips(work, model, "english", [word(f, i).text for i, f in enumerate(facts)], say)
+    sets = {"renders": list(videos), "codec": through_codec(model, videos[:96]), "generated": list(made)}
+    return {"clips": len(facts)} | {name: round(judder(clips), 2) for name, clips in sets.items()}
 
 
 def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
@@ -72,8 +94,9 @@ def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def measure(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
-    """Frechet distances, the codec's PSNR on held-out renders, the upscaler's where pairs are at hand."""
+    """Frechet distances, judder, the codec's PSNR on held-out renders, the upscaler's where pairs are at hand."""
     result: dict[str, Any] = {"frechet": distances(work, model, reader, say)}
+    result["judder"] = steadiness(work, model, say)
     paths = shard_paths(work.renders)
     say("codec: measuring")
     result["codec"] = {

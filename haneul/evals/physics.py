@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from haneul.backbones.native import Native
 from haneul.errors import WorldError
-from haneul.evals.clips import RICHNESS, SEED, SIZE, Work, generate_clips, word
+from haneul.evals.clips import SEED, SIZE, Work, generate_clips, word
 from haneul.evals.data import Say
 from haneul.evals.following import through_codec
 from haneul.evals.statistics import spread
@@ -25,7 +25,7 @@ from haneul.model.codec import GROUP
 from haneul.world.events import observe
 from haneul.world.produce import STRIDE, render_clip
 from haneul.world.sample import sample_spec
-from haneul.world.scene import FPS, ClipSpec, Facts
+from haneul.world.scene import CALM, FPS, ClipSpec, Facts
 from haneul.world.vocabulary import COLORS
 
 Array = NDArray[np.float64]
@@ -205,7 +205,7 @@ def drops(count: int, say: Say) -> list[Drop]:
         color = CHROMATIC[seed % len(CHROMATIC)]
         try:
             spec = sample_spec(
-                seed, richness=RICHNESS, allow_held_out=True, event="bounce", camera="static", style="photo",
+                seed, richness=CALM, allow_held_out=True, event="bounce", camera="static", style="photo",
                 color=color,
             )  # fmt: skip
         except WorldError:

@@ -21,7 +21,7 @@ import torch
 
 from haneul.backbones.native import Native
 from haneul.errors import InputError
-from haneul.evals import fidelity, following, physics, speed
+from haneul.evals import fidelity, following, modes, physics, speed
 from haneul.evals.clips import Work
 from haneul.evals.data import Say
 from haneul.evals.reader import Reader, load_reader
@@ -29,14 +29,15 @@ from haneul.model.checkpoint import load
 from haneul.train.pipeline import commit
 from haneul.video.io import atomic_output
 
-MEASURES: Final = ("speed", "reader", "following", "fidelity", "physics")
+MEASURES: Final = ("speed", "reader", "following", "fidelity", "modes", "physics")
 #: Files of the model that each measure depends on.
-_MODEL: Final = ("dit", "codec", "text_encoder")
+_MODEL: Final = ("dit", "codec", "concepts", "text_encoder")
 _FILES: Final[dict[str, tuple[str, ...]]] = {
     "speed": (*_MODEL, "upscaler"),
     "reader": (),
     "following": _MODEL,
     "fidelity": (*_MODEL, "upscaler"),
+    "modes": _MODEL,
     "physics": _MODEL,
 }
 Row = tuple[str, str, str, str]  # measure, goal, figure, beside it
@@ -64,6 +65,8 @@ def _measure(name: str, parts: _Parts, say: Say) -> dict[str, Any]:
         return speed.measure(say)
     if name == "reader":
         return following.check_reader(parts.work, parts.reader(), say)
+    if name == "modes":
+        return modes.measure(parts.work, parts.model(), say, count=min(parts.work.clips, modes.CLIPS))
     if name == "physics":
         return physics.measure(parts.work, parts.model(), say, count=min(parts.work.clips, physics.CLIPS))
     run = {"following": following.measure, "fidelity": fidelity.measure}[name]
@@ -77,7 +80,7 @@ def _key(name: str, work: Work) -> str:
         choice += [str(work.steps), str(work.guidance), str(work.korean if name == "following" else None)]
     digest = hashlib.sha256(" ".join(choice).encode())
     files = [work.weights / f"{part}.safetensors" for part in _FILES[name]]
-    for path in [*files, *([] if name in ("speed", "physics") else [work.reader])]:
+    for path in [*files, *([] if name in ("speed", "modes", "physics") else [work.reader])]:
         digest.update(path.read_bytes() if path.exists() else b"missing")
     return digest.hexdigest()[:16]
 
@@ -125,7 +128,7 @@ def report(
                 unfinished.write_text(json.dumps(result, indent=1), encoding="utf-8")
         results[name] = json.loads(kept.read_text(encoding="utf-8"))
     return {
-        "command": shlex.join(command),
+        "command": shlex.join(Path(word).name if word.startswith("/") else word for word in command),
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
@@ -187,6 +190,11 @@ def _fidelity_rows(r: dict[str, Any]) -> list[Row]:
          f"{beside}; {f['clips_a_side']} clips a side, {f['features']} features of the reader"),
         ("codec on held-out clips", f"≥ {c['goal_db']:.0f} dB", f"{c['psnr_db']:.2f} dB", f"{c['clips']} clips"),
     ]  # fmt: skip
+    j = r["judder"]
+    rows.insert(1, (
+        "change between latent frames against within them", "1", f"{j['generated']:.2f}",
+        f"renders {j['renders']:.2f}, after the codec {j['codec']:.2f}; {j['clips']} clips",
+    ))  # fmt: skip
     if "upscaler" in r:
         u = r["upscaler"]
         for key, what in (("frame", "a frame"), ("between_frames", "a moment between frames")):
@@ -195,6 +203,14 @@ def _fidelity_rows(r: dict[str, Any]) -> list[Row]:
                 f"bicubic {u[key]['bicubic']:.2f} dB; {u['pairs']} pairs",
             ))  # fmt: skip
     return rows
+
+
+def _modes_rows(r: dict[str, Any]) -> list[Row]:
+    return [
+        (what, f"{sign} {r[key]['goal']:g}{unit}", f"{r[key]['median']:g}{unit}",
+         f"half of {r['clips']} clips within {r[key]['p25']:g} to {r[key]['p75']:g}{unit}")
+        for key, what, unit, sign in modes.ROWS
+    ]  # fmt: skip
 
 
 def _spread_text(s: dict[str, Any]) -> str:
@@ -215,7 +231,7 @@ def _physics_rows(r: dict[str, Any]) -> list[Row]:
 
 _ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "speed": _speed_rows, "reader": _reader_rows, "following": _following_rows, "fidelity": _fidelity_rows,
-    "physics": _physics_rows,
+    "modes": _modes_rows, "physics": _physics_rows,
 }  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 Time is coded in groups. The first frame of a clip stands alone (as a group of four copies of itself), then each four
 frames make a group, so a clip of T = 4k+1 frames becomes F = k+1 latent frames and an image is a clip of one frame.
 The encoder looks at one group at a time: a latent frame never depends on its neighbours, so any window of a clip has
-the same latents as the clip. The decoder also looks at the group before, which is causal: it can stream.
+the same latents as the clip. The decoder also looks at the groups before and after, for what moves through a group
+says where it is at the borders; at an end, which a stream always has, a group is its own neighbour.
 
-A linear branch (the principal components of the patches) carries what is linear from the first step; convolutions add
-the rest and remove the seams. The smallest model's encoder is that branch alone (`learned=False`): its latents are
-fixed before any training, so the transformer can start at once and the decoder can get better later without it.
+A linear branch carries what is linear from the first step: principal components of the patches on the way in, and on
+the way out the best linear guess of a group from its own latents and its neighbours'. Convolutions add the rest and
+remove the seams. The smallest model's encoder is the linear branch alone (`learned=False`): its latents are fixed
+before any training, so the transformer can start at once and the decoder can get better later without it.
 """
 
 from __future__ import annotations
@@ -65,19 +67,25 @@ class Residual(nn.Module):
         return y
 
 
-class Recall(nn.Module):
-    """Mixes in the features of the group before; the first group sees itself."""
+def with_neighbours(x: Tensor, groups: int) -> Tensor:
+    """[B*G, C, h, w] -> [B*G, 3C, h, w]: itself, the group before, the group after."""
+    y = x.unflatten(0, (-1, groups))
+    before = torch.cat([y[:, :1], y[:, :-1]], 1).flatten(0, 1)
+    after = torch.cat([y[:, 1:], y[:, -1:]], 1).flatten(0, 1)
+    return torch.cat([x, before, after], 1)
+
+
+class Neighbours(nn.Module):
+    """Mixes in the features of the groups before and after; at the ends a group is its own neighbour."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(2 * channels, channels, 1)
+        self.mix = nn.Conv2d(3 * channels, channels, 1)
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, groups: int) -> Tensor:
-        y = x.unflatten(0, (-1, groups))
-        before = torch.cat([y[:, :1], y[:, :-1]], 1).flatten(0, 1)
-        mixed: Tensor = x + self.mix(torch.cat([x, before], 1))
+        mixed: Tensor = x + self.mix(with_neighbours(x, groups))
         return mixed
 
 
@@ -113,12 +121,12 @@ class Decoder(nn.Module):
     def __init__(self, cfg: CodecConfig) -> None:
         super().__init__()
         w, out = cfg.width, 3 * GROUP
-        self.linear = nn.ConvTranspose2d(cfg.latent, out, PATCH, stride=PATCH)
+        self.linear = nn.Linear(3 * cfg.latent, out * PATCH**2)
         self.inp = nn.Conv2d(cfg.latent, 4 * w, 3, padding=1)
-        self.recall1 = Recall(4 * w)
+        self.around1 = Neighbours(4 * w)
         self.deep = nn.Sequential(Residual(4 * w), Residual(4 * w))
         self.up1 = nn.ConvTranspose2d(4 * w, 2 * w, 2, stride=2)
-        self.recall2 = Recall(2 * w)
+        self.around2 = Neighbours(2 * w)
         self.mid = nn.Sequential(Residual(2 * w), Residual(2 * w))
         self.up2 = nn.ConvTranspose2d(2 * w, w, 2, stride=2)
         self.fine = nn.Sequential(Residual(w), Residual(w), Residual(w))
@@ -127,13 +135,11 @@ class Decoder(nn.Module):
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor, groups: int) -> Tensor:
-        h = self.deep(self.recall1(self.inp(z), groups))
-        h = self.mid(self.recall2(self.up1(h), groups))
+        h = self.deep(self.around1(self.inp(z), groups))
+        h = self.mid(self.around2(self.up1(h), groups))
         h = self.fine(self.up2(h))
-        assert self.linear.bias is not None
-        patches = (z.movedim(1, -1) @ self.linear.weight.flatten(1)).movedim(-1, 1)  # see Encoder
-        y = F.pixel_shuffle(patches, PATCH).float() + self.linear.bias.float()[:, None, None]
-        return y + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+        patches = self.linear(with_neighbours(z, groups).movedim(1, -1)).movedim(-1, 1)
+        return F.pixel_shuffle(patches, PATCH).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
 
 
 class Codec(nn.Module):
@@ -178,9 +184,9 @@ class Codec(nn.Module):
         kernel = basis_PC.T.reshape(self.cfg.latent, 3 * GROUP, PATCH, PATCH)
         self.encoder.linear.weight.copy_(kernel)
         self.encoder.linear.bias.copy_(-(mean_P @ basis_PC))  # type: ignore[union-attr]
-        self.decoder.linear.weight.copy_(kernel)
-        per_channel = mean_P.reshape(3 * GROUP, PATCH, PATCH).mean((1, 2))
-        self.decoder.linear.bias.copy_(per_channel)  # type: ignore[union-attr]
+        self.decoder.linear.weight.zero_()
+        self.decoder.linear.weight[:, : self.cfg.latent].copy_(basis_PC)
+        self.decoder.linear.bias.copy_(mean_P)
 
     @torch.no_grad()
     def normalise(self, mean_C: Tensor, std_C: Tensor) -> None:

@@ -28,6 +28,12 @@ def sizes_of(slots: Slots) -> tuple[int, ...]:
     return tuple(len(values) + 1 for values in slots.values())
 
 
+#: What stays from shot to shot where a prompt is silent, and the look that belongs to it.
+CARRIED: dict[str, tuple[str, ...]] = {
+    "setting": (), "time": (), "style": (), "kind": ("color", "material"), "kind2": ("color2", "material2"),
+}  # fmt: skip
+
+
 def one_hot(said: Sequence[Mapping[str, str]], slots: Slots) -> Tensor:
     """[B, V]: certainty of what each of B texts states; slots that are not in the mapping are unsaid.
 
@@ -130,6 +136,29 @@ class ConceptReader(nn.Module):
     def read(self, states_BLC: Tensor, mask_BL: Tensor) -> Tensor:
         """Probabilities [B, V]."""
         return softmax_by_slot(self(states_BLC, mask_BL).float(), self.sizes)
+
+    def carry(self, said_BV: Tensor, remembered_BV: Tensor) -> Tensor:
+        """What is said, and in CARRIED slots that are silent what is remembered. The look of a subject is carried only
+        to a subject of the same kind, or where no kind is said."""
+        said, remembered = (
+            dict(zip(self.cfg.slots, x.split(list(self.sizes), -1), strict=True)) for x in (said_BV, remembered_BV)
+        )
+
+        def silent(name: str) -> Tensor:
+            nothing: Tensor = said[name].argmax(-1, keepdim=True) == 0
+            return nothing
+
+        found = dict(said)
+        for name, look in CARRIED.items():
+            if name not in said:
+                continue
+            open_ = silent(name)
+            same = open_ | (said[name].argmax(-1, keepdim=True) == remembered[name].argmax(-1, keepdim=True))
+            found[name] = torch.where(open_, remembered[name], said[name])
+            for part in (p for p in look if p in said):
+                found[part] = torch.where(same & silent(part), remembered[part], said[part])
+        carried: Tensor = torch.cat(list(found.values()), -1)
+        return carried
 
     def named(self, concepts_V: Tensor, least: float = 0.5) -> dict[str, tuple[str, float]]:
         """Slot -> (its likeliest value, the probability), of the slots that say something with `least` or more."""

@@ -45,12 +45,14 @@ class DiTConfig:
     heads: int = 4
     text: int = 0
     concepts: tuple[int, ...] = ()
-    controls: int = 10
+    controls: tuple[int, ...] = (6, 4)  # channels of the camera, and of the subject's action
+    focal: float = 2.2  # of the cameras that it learned from: 1 / tan(half of the vertical field of view)
     registers: int = 4  # learned tokens beside the words
     truth: int = 0  # channels of the auxiliary head that predicts the simulator's truth; 0 for none
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "concepts", tuple(self.concepts))
+        object.__setattr__(self, "controls", tuple(self.controls))
         if not self.text and not self.concepts:
             raise ValueError("a model must read something: give it concepts, text or both")
         if self.width % self.heads or (self.width // self.heads) % 8:
@@ -199,17 +201,22 @@ class DiT(nn.Module):
     """Velocity of the flow for noisy latents `z_BCFhw`; see `forward`."""
 
     spread: Tensor
+    control_spread: Tensor
 
     def __init__(self, cfg: DiTConfig) -> None:
         super().__init__()
         D = cfg.width
         self.cfg = cfg
         self.register_buffer("spread", torch.ones(2, cfg.latent))  # of each channel, in groups and in single frames
+        self.register_buffer("control_spread", torch.ones(sum(cfg.controls)))
         self.inp = nn.Linear(cfg.latent, D)
         self.place = nn.Linear(64, D, bias=False)  # absolute position inside the picture
         self.single = nn.Parameter(torch.randn(D) * 0.02)  # marks a latent frame that holds one frame, not a group
         self.noise = nn.Sequential(nn.Linear(256, D), nn.SiLU(), nn.Linear(D, D))
-        self.control = nn.Linear(cfg.controls + 1, D)
+        self.control = nn.ModuleList(
+            nn.Sequential(nn.Linear(2 * k, D), nn.SiLU(), nn.Linear(D, D)) for k in cfg.controls
+        )
+        self.gaze = nn.Linear(32, D, bias=False)  # where a token looks, seen from the first frame
         self.refine = TextRefiner(cfg) if cfg.text else None
         self.concepts = ConceptTokens(cfg) if cfg.concepts else None
         self.modulate = nn.Linear(D, 6 * D)
@@ -217,9 +224,9 @@ class DiT(nn.Module):
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
         self.truth = nn.Linear(D, cfg.truth) if cfg.truth else None
-        for zero in (self.control, self.modulate, self.final, self.out):
-            nn.init.zeros_(zero.weight)
-            nn.init.zeros_(zero.bias)
+        for zero in (*(part[2] for part in self.control), self.gaze, self.modulate, self.final, self.out):  # type: ignore[index]
+            for p in zero.parameters():
+                nn.init.zeros_(p)
         # Gates start at 1/depth-ish instead of 0, so that the first steps already reach every block.
         with torch.no_grad():
             self.modulate.bias.view(6, D)[[2, 5]] = 0.3
@@ -231,9 +238,10 @@ class DiT(nn.Module):
                 part.attend = attend
 
     @torch.no_grad()
-    def set_spread(self, group_C: Tensor, single_C: Tensor) -> None:
-        """Standard deviations of the latents' channels, as the data have them."""
+    def set_spread(self, group_C: Tensor, single_C: Tensor, control_K: Tensor) -> None:
+        """Standard deviations of the latents' channels and of the controls, as the data have them."""
         self.spread.copy_(torch.stack([group_C, single_C]).clamp(min=LEAST_SPREAD))
+        self.control_spread.copy_(control_K.clamp(min=LEAST_SPREAD))
 
     def scales(self, t_BFS: Tensor, single_F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Factors [B, F, S, C] on the noisy latents at the model's door, past the model, and on what it says.
@@ -298,12 +306,46 @@ class DiT(nn.Module):
             return words, bias, pooled_words
         return torch.cat([words, tokens], 1), F.pad(bias, (0, tokens.shape[1])), pooled + pooled_words
 
-    def condition(self, t_BFS: Tensor, pooled_BD: Tensor, ctrl_BFK: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """[B, F or 1, S or 1, D]: noise level, pooled prompt and controls of every token."""
+    def gazes(self, course_BFK: Tensor, h: int, w: int) -> Tensor:
+        """Features [B, F, S, 32] of where each token looks in the first frame's picture, by how far the camera has come
+        since (`course_BFK`: look distances to the right, up and back, then radians about these axes).
+
+        Of scenery far away only the turn counts; of things at the look distance the way too. So a token and what it
+        shows keep their features while the camera moves. Small angles; the ray's place in half picture heights.
+        """
+        y = 1 - (torch.arange(h, device=course_BFK.device) + 0.5) / h * 2
+        x = ((torch.arange(w, device=course_BFK.device) + 0.5) / w * 2 - 1) * (w / h)
+        right, up, back, pitch, yaw, _ = course_BFK[..., :6, None].unbind(2)  # each [B, F, 1]
+        f = self.cfg.focal
+        x_far, y_far = x - f * yaw, y + f * pitch
+        x_near, y_near = (x_far + f * right) + x * back, (y_far + f * up) + y * back
+        octaves = torch.pi / 2 * 2.0 ** torch.arange(4, device=x.device)
+
+        def waves(place: Tensor) -> Tensor:
+            angle = place[..., None] * (octaves * 2 / (1 + w / h))
+            return torch.cat([angle.sin(), angle.cos()], -1)
+
+        B, T = course_BFK.shape[:2]
+        rows = [waves(v)[:, :, :, None].expand(B, T, h, w, 8) for v in (y_far, y_near)]
+        columns = [waves(v)[:, :, None].expand(B, T, h, w, 8) for v in (x_far, x_near)]
+        return torch.cat([*rows, *columns], -1).flatten(2, 3)
+
+    def condition(
+        self, t_BFS: Tensor, pooled_BD: Tensor, ctrl: tuple[Tensor, Tensor, Tensor] | None, dtype: torch.dtype
+    ) -> Tensor:
+        """[B, F or 1, S or 1, D]: noise level, pooled prompt and controls of every token.
+
+        Of the controls, which are rates, both they and their sums over time are told: how fast the camera goes, and how
+        far it has come since the first frame. `ctrl` are both and which groups are known [B, G].
+        """
         c = self.noise(fourier(spread_level(t_BFS), 256).to(dtype)) + pooled_BD[:, None, None]
-        if ctrl_BFK is not None:
-            known = torch.ones_like(ctrl_BFK[..., :1])
-            c = c + self.control(torch.cat([ctrl_BFK, known], -1).to(dtype))[:, :, None]
+        if ctrl is not None:
+            rates, courses, known_BG = ctrl
+            groups = zip(
+                *((x / self.control_spread).split(self.cfg.controls, -1) for x in (rates, courses)), strict=True
+            )
+            for part, both, known in zip(self.control, groups, known_BG.T, strict=True):
+                c = c + (part(torch.cat(both, -1).to(dtype)) * known[:, None, None].to(dtype))[:, :, None]
         return F.silu(c)
 
     def forward(
@@ -316,13 +358,15 @@ class DiT(nn.Module):
         single_F: Tensor,
         null_B: Tensor,
         ctrl_BFK: Tensor | None = None,
+        known_BG: Tensor | None = None,
         truth_at: int | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1).
 
         `time_F` is the real time of each latent frame in seconds, `single_F` is true where it holds a single frame,
-        `null_B` true where the prompt is to be ignored. With `truth_at`, also the truth head's output
-        [B, F, S, truth] read after that many blocks.
+        `null_B` true where the prompt is to be ignored. `ctrl_BFK` are controls (rates a second, in the order of the
+        world's CONTROLS), of which `known_BG` says whether the camera's and the subject's count. With `truth_at`, also
+        the truth head's output [B, F, S, truth] read after that many blocks.
         """
         B, C, T, h, w = z_BCFhw.shape
         dtype = self.inp.weight.dtype
@@ -333,7 +377,13 @@ class DiT(nn.Module):
         nothing = torch.zeros((), dtype=dtype, device=x.device)
         x = x + torch.where(single_F[:, None, None], self.single.to(dtype), nothing)
         txt, bias, pooled = self.read(text, null_B)
-        c = self.condition(t_BFS, pooled, ctrl_BFK, dtype)
+        ctrl = None
+        if ctrl_BFK is not None:
+            known = torch.ones(B, 2, device=x.device) if known_BG is None else known_BG
+            course = (ctrl_BFK * time_F.diff(prepend=time_F[:1])[:, None]).cumsum(1)
+            ctrl = ctrl_BFK, course, known
+            x = x + self.gaze(self.gazes(course, h, w).to(dtype)) * known[:, :1, None, None].to(dtype)
+        c = self.condition(t_BFS, pooled, ctrl, dtype)
         mod = self.modulate(c)
         cos, sin = (a.to(x.dtype) for a in self.angles(time_F, h, w))
         truth = None

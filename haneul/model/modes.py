@@ -13,19 +13,20 @@ from torch import Tensor
 from .codec import GROUP
 from .dit import DiT
 from .flow import mix
-from .sampler import Progress, Sampler, guide, multistep, schedule
+from .sampler import GUIDANCE, SHIFT, STEPS, Progress, Sampler, guide, multistep, schedule
 from .text import Text, join
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
     """Where sampling starts: latents [B, C, F, h, w] already at their levels, levels [B, F, S or 1], and the place of
-    each latent frame in time."""
+    each latent frame in time. With a `period` the clip is a loop of so many latent frames; see `closed`."""
 
     z: Tensor
     start_BFS: Tensor
     time_F: Tensor
     single_F: Tensor
+    period: int = 0
 
 
 def timeline(frames: int, fps: float, *, first: int = 0) -> tuple[Tensor, Tensor]:
@@ -59,14 +60,25 @@ def with_given(start: Start, z: Tensor, level_BFS: Tensor, generator: torch.Gene
     level = level.reshape(B, 1, T, *((h, w) if level.shape[2] > 1 else (1, 1)))
     noise = torch.randn(start.z.shape, generator=generator)
     mixed = torch.where(level > 0, mix(z, noise, level), start.z)
-    return Start(z=mixed, start_BFS=level_BFS.expand(B, T, -1), time_F=start.time_F, single_F=start.single_F)
+    return replace(start, z=mixed, start_BFS=level_BFS.expand(B, T, -1))
 
 
-def begin_with(start: Start, z_first: Tensor) -> Start:
-    """Image to video: `z_first` [B, C, 1, h, w] is given as the first latent frame, and never moves."""
-    z, level = start.z.clone(), start.start_BFS.clone()
-    z[:, :, :1], level[:, :1] = z_first, 1.0
-    return replace(start, z=z, start_BFS=level)
+def closed(v: Tensor, period: int) -> Tensor:
+    """Velocities [B, C, F, h, w] of a clip that closes into a loop: latent frames a period apart (the first one, a
+    single frame, left aside) are the same moment, so they move together, by their mean (MultiDiffusion, arXiv
+    2302.08113)."""
+    shared = v.shape[2] - 1 - period
+    both = (v[:, :, 1 : 1 + shared] + v[:, :, 1 + period :]) / 2
+    return torch.cat([v[:, :, :1], both, v[:, :, 1 + shared : 1 + period], both], 2)
+
+
+def loop(start: Start, period: int) -> Start:
+    """A start whose latent frames repeat after `period`; with `closed` they stay equal until the end."""
+    frames = start.z.shape[2]
+    if not 1 <= frames - 1 - period <= period:
+        raise ValueError(f"{frames} latent frames cannot close into a loop of {period}")
+    z = torch.cat([start.z[:, :, : 1 + period], start.z[:, :, 1 : frames - period]], 2)
+    return replace(start, z=z, period=period)
 
 
 @torch.no_grad()
@@ -76,12 +88,13 @@ def sample(
     start: Start,
     *,
     negative: Text | None = None,
-    guidance: float = 2.5,
+    guidance: float = GUIDANCE,
     rescale: float = 0.3,
-    steps: int = 24,
-    shift: float = 8.0,
+    steps: int = STEPS,
+    shift: float = SHIFT,
     sampler: Sampler = multistep,
     ctrl_BFK: Tensor | None = None,
+    known_BG: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """Latents [B, C, F, h, w] from a start. Guidance 1 is the plain conditional model at half of the price.
@@ -94,15 +107,24 @@ def sample(
 
     both = None if guidance == 1.0 else join(text, other)
 
-    def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
+    def velocity(z: Tensor, t_BFS: Tensor) -> Tensor:
         common = {"time_F": start.time_F, "single_F": start.single_F}
         if both is None:
-            v, _ = dit(z, t_BFS, text, null_B=yes, ctrl_BFK=ctrl_BFK, **common)
+            v, _ = dit(z, t_BFS, text, null_B=yes, ctrl_BFK=ctrl_BFK, known_BG=known_BG, **common)
             return v  # type: ignore[no-any-return]
         null = torch.cat([yes, yes if negative else no])
-        ctrl = None if ctrl_BFK is None else torch.cat([ctrl_BFK, ctrl_BFK])
-        v, _ = dit(torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), both, null_B=null, ctrl_BFK=ctrl, **common)
+        ctrl, known = (None if x is None else torch.cat([x, x]) for x in (ctrl_BFK, known_BG))
+        v, _ = dit(
+            torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), both, null_B=null, ctrl_BFK=ctrl, known_BG=known, **common
+        )
         cond, uncond = v.chunk(2)
         return guide(cond, uncond, guidance, rescale)
 
-    return sampler(denoise, start.z, schedule(steps, shift), start.start_BFS, progress)
+    def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
+        v = velocity(z, t_BFS)
+        return closed(v, start.period) if start.period else v
+
+    levels = schedule(steps, shift)
+    lowest = start.start_BFS.min().to(levels)  # of a remix nothing happens below its level
+    levels = torch.cat([lowest[None], levels[levels > lowest]])
+    return sampler(denoise, start.z, levels, start.start_BFS, progress)

@@ -14,12 +14,16 @@ from torch import Tensor
 
 from .flow import shift_levels
 
+STEPS = 24  #: of the sampler, unless another number is asked for
+SHIFT = 8.0  #: of the noise levels towards noise, where layout is decided (docs/log.md)
+GUIDANCE = 2.5  #: strength of guidance, likewise: less loses second things, more burns colours (docs/log.md)
+
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
 Sampler = Callable[[Denoise, Tensor, Tensor, Tensor, Progress | None], Tensor]
 
 
-def schedule(steps: int, shift: float = 8.0) -> Tensor:
+def schedule(steps: int, shift: float = SHIFT) -> Tensor:
     """Noise levels [steps + 1] from 0 (noise) to 1 (clean), denser near the noise for shift > 1."""
     if steps < 1:
         raise ValueError(f"steps must be at least 1, not {steps}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import TrainingError
 from haneul.model.checkpoint import Card, load, load_into, save
-from haneul.model.codec import GROUP, PATCH, Codec, groups_of
+from haneul.model.codec import GROUP, PATCH, Codec, groups_of, with_neighbours
 from haneul.model.presets import Preset
 
 Say = Callable[[str], None]
@@ -30,9 +30,10 @@ class CodecRecipe:
     output: Path
     budget: float = 900.0
     batch: int = 8  # clips
-    window: int = 9  # frames
+    window: int = 13  # frames
     learning_rate: float = 6e-4
     edge: float = 0.5  # weight of the gradient loss
+    motion: float = 1.0  # weight of the loss on changes from frame to frame, which a group's borders must not show
     noise: float = 0.4  # most of the latent noise that the decoder sees, so that it forgives a sampler's errors
     held_out_every: int = 16  # every n-th shard is for measuring
     threads: int = 2
@@ -119,7 +120,39 @@ def start(preset: Preset, train: list[Path]) -> Codec:
     codec = Codec(preset.codec)
     codec.start_linear(*principal_components(train, preset.codec.latent))
     rescale(codec, train)
+    guess_linearly(codec, train)
     return codec
+
+
+@torch.no_grad()
+def guess_linearly(codec: Codec, train: list[Path], *, noise: float = 0.1, limit: int = 640) -> None:
+    """Set the decoder's linear branch to the least-squares guess of a group's pixels from the latents of the group and
+    its two neighbours (a Wiener filter), given latents that are off by `noise`; clips and single pictures alike."""
+    C = codec.cfg.latent
+    inputs = torch.zeros(3 * C + 1, 3 * C + 1)
+    crossed = torch.zeros(3 * C + 1, 3 * GROUP * PATCH**2)
+    rows = 0
+    shards = train[:: max(1, len(train) // 40)]
+    for path in shards:
+        for clip in read_shard(path).video_nTHW3[: max(1, limit // len(shards))]:
+            x = to_video(clip[None])
+            for part in (x, x[:, :, :1]):
+                groups = groups_of(part)
+                z = codec.encode_groups(groups).transpose(1, 2).flatten(0, 1)
+                seen = with_neighbours(z, groups.shape[1]).movedim(1, -1).flatten(0, 2)
+                seen = F.pad(seen, (0, 1), value=1.0)
+                pixels = F.pixel_unshuffle(groups.flatten(0, 1), PATCH).movedim(1, -1).flatten(0, 2)
+                inputs += seen.T @ seen
+                crossed += seen.T @ pixels
+                rows += len(seen)
+    spare = torch.full((3 * C + 1,), rows * noise**2)
+    spare[-1] = 0
+    found = torch.linalg.solve(inputs.double() + spare.double().diag(), crossed.double()).float()
+    # The branch reads latents as the encoder gives them, before they were normalised.
+    scale, shift = codec.scale.repeat(3), codec.shift.repeat(3)
+    weight = found[:-1].T / scale
+    codec.decoder.linear.weight.copy_(weight)
+    codec.decoder.linear.bias.copy_(found[-1] - weight @ shift)
 
 
 @torch.no_grad()
@@ -183,6 +216,7 @@ def fit(codec: Codec, recipe: CodecRecipe, train: list[Path], held: list[Path], 
             most = recipe.noise * torch.rand(len(z), 1, 1, 1, 1)  # of each clip its own
             y = codec.decode(z + most * torch.randn_like(z))
         loss = F.l1_loss(y, x) + recipe.edge * edges(y, x) + 4 * F.mse_loss(y, x)
+        loss = loss + recipe.motion * F.l1_loss(y.diff(dim=2), x.diff(dim=2))
         if codec.cfg.learned:
             loss = loss + 1e-4 * z.square().mean()
         optimiser.zero_grad(set_to_none=True)

@@ -25,6 +25,8 @@ from haneul.train.captions import worded
 from haneul.train.codec import split
 from haneul.world.concepts import SLOTS
 
+BATCHES = 4  #: that are drawn together and sorted by length
+
 Say = Callable[[str], None]
 FactsList = list[dict[str, Any]]  # for each clip "start:stop" -> facts
 
@@ -65,10 +67,10 @@ def draw(facts: FactsList, count: int, rng: np.random.Generator) -> tuple[list[s
 def sorted_batches(
     text: TextEncoder, facts: FactsList, recipe: ConceptsRecipe, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Four batches of states, masks and targets, each of captions of like length: most of a mixed one is padding."""
-    texts, said = draw(facts, 4 * recipe.batch, rng)
+    """BATCHES batches of states, masks and targets, each of captions of like length: most of a mixed one is padding."""
+    texts, said = draw(facts, BATCHES * recipe.batch, rng)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for part in rng.permutation(4):
+    for part in rng.permutation(BATCHES):
         chosen = order[part * recipe.batch : (part + 1) * recipe.batch]
         states, mask = text.encode([texts[i] for i in chosen], recipe.limit)
         longest = int(mask.sum(1).max())
@@ -111,13 +113,15 @@ def train_concepts(recipe: ConceptsRecipe, say: Say = print) -> dict[str, float]
     train_paths, held_paths = split(recipe.data, recipe.held_out_every)
     facts, held = facts_in(train_paths), facts_in(held_paths)
     text = TextEncoder.load(recipe.text_encoder).to(torch.bfloat16)
-    reader = ConceptReader(ConceptsConfig(slots=dict(SLOTS), text=text.width))
+    reader, seen = ConceptReader(ConceptsConfig(slots=dict(SLOTS), text=text.width)), 0
     if recipe.output.exists():
-        load_into(reader, load(recipe.output, "concepts")[0], recipe.output)
+        tensors, before = load(recipe.output, "concepts")
+        load_into(reader, tensors, recipe.output)
+        seen = int(before.recipe.get("captions", 0))
     else:
         reader.standardise(*text.encode(draw(facts, 512, np.random.default_rng(0))[0], recipe.limit))
     checks = draw(held, 1024, np.random.default_rng(1))
-    rng = np.random.default_rng([recipe.seed, int(time.time())])
+    rng = np.random.default_rng([recipe.seed, seen])  # going on, it draws other captions than before
     optimiser = torch.optim.AdamW(
         reader.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
     )
@@ -144,7 +148,7 @@ def train_concepts(recipe: ConceptsRecipe, say: Say = print) -> dict[str, float]
         preset="concepts",
         config=asdict(reader.cfg),
         recipe={
-            "budget": recipe.budget, "captions": step * recipe.batch, "learning_rate": recipe.learning_rate,
+            "budget": recipe.budget, "captions": seen + step * recipe.batch, "learning_rate": recipe.learning_rate,
             "text_encoder_sha256": file_digest(recipe.text_encoder),
         },
         evaluation={"captions_of_held_out_clips": {k: round(v, 4) for k, v in scores.items()}},

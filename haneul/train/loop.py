@@ -87,13 +87,14 @@ def sample_texts(pool: Pool, count: int = 256) -> list[str]:
     return [worded(list(f.values())[rng.integers(len(f))], False, rng)[0] for f in pool.facts[:count]]
 
 
-def spreads(pools: list[Pool], limit: int = 400) -> tuple[Tensor, Tensor]:
-    """Standard deviations [C] of the channels of groups and of single frames."""
+def spreads(pools: list[Pool], limit: int = 400) -> tuple[Tensor, Tensor, Tensor]:
+    """Standard deviations [C] of the channels of groups and of single frames, and [K] of the controls."""
     found = []
     for name in ("groups", "singles"):
         rows = [getattr(p, name)[:limit].float().movedim(3, -1).flatten(0, -2) for p in pools]
         found.append(torch.cat(rows).square().mean(0).sqrt())
-    return found[0], found[1]
+    controls = torch.cat([p.controls[:limit].float().flatten(0, 1) for p in pools])
+    return found[0], found[1], controls.square().mean(0).sqrt()
 
 
 def text_of(run: Run, batch: Batch, rng: np.random.Generator) -> Text:
@@ -177,7 +178,7 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
     grid = levels.expand(B, T, levels.shape[2]).reshape(B, 1, T, *((h, w) if levels.shape[2] > 1 else (1, 1)))
     z_t = mix(batch.z, noise, grid)
     null = torch.rand(B, generator=gen) < r.drop_text
-    ctrl = batch.controls if torch.rand((), generator=gen) < r.keep_controls else None
+    known = (torch.rand(B, 2, generator=gen) < r.keep_controls).float()
     time_F, single_F = timeline(T, r.preset.base_fps)
     weight = weight.expand(B, T, -1).reshape(B, T, *((h, w) if weight.shape[2] > 1 else (1, 1))).expand(B, T, h, w)
     weight = weight * (1 + r.subject_weight * batch.cover.sum(-1).clamp(max=1))
@@ -190,7 +191,8 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
             time_F=time_F.to(device),
             single_F=single_F.to(device),
             null_B=null.to(device),
-            ctrl_BFK=None if ctrl is None else ctrl.to(device),
+            ctrl_BFK=batch.controls.to(device),
+            known_BG=known.to(device),
             truth_at=r.truth_at,
         )
     loss = flow_loss(v, batch.z.to(device), noise.to(device), weight.to(device))
@@ -202,10 +204,13 @@ def loss_of(run: Run, step: int) -> tuple[Tensor, dict[str, float]]:
     return loss, log
 
 
-def rate(recipe: Recipe, step: int, first: int) -> float:
-    """Factor on the learning rate: warm-up, then constant, then a linear fall if this call cools down."""
+def rate(recipe: Recipe, step: int) -> float:
+    """Factor on the learning rate: warm-up, then constant, then a linear fall if there is a cool-down."""
     warm = min(1.0, (step + 1) / recipe.warmup)
-    return warm * max(0.0, 1 - (step - first) / recipe.cooldown) if recipe.cooldown else warm
+    if recipe.cooldown is None:
+        return warm
+    first, last = recipe.cooldown
+    return warm * min(1.0, max(0.0, (last - step) / (last - first)))
 
 
 @torch.no_grad()
@@ -215,10 +220,10 @@ def update_ema(run: Run) -> None:
     torch._foreach_lerp_(list(run.ema.parameters()), list(run.model.parameters()), 1 - keep)
 
 
-def take_step(run: Run, first: int = 0) -> dict[str, float]:
-    """Take the step `run.step`; returns what to log of it. `first` is where a cool-down begins."""
+def take_step(run: Run) -> dict[str, float]:
+    """Take the step `run.step`; returns what to log of it."""
     loss, facts = loss_of(run, run.step)
-    run.optimisers.set_rate(rate(run.recipe, run.step, first))
+    run.optimisers.set_rate(rate(run.recipe, run.step))
     run.optimisers.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip, foreach=True)
@@ -236,14 +241,13 @@ def train(recipe: Recipe, say: Say = print) -> Run:
     size = sum(p.numel() for p in run.model.parameters()) / 1e6
     clips = sum(p.clips for p in run.pools)
     say(f"{size:.1f}M parameters, {clips} clips, step {run.step}, {run.seconds / 60:.0f} min so far")
-    begin, first = time.monotonic(), run.step
-    saved = sheeted = begin
+    begin = saved = sheeted = time.monotonic()
     recent: dict[int, list[float]] = {n: [] for _, lengths in recipe.curriculum for n in lengths}
     with (recipe.folder / "log.jsonl").open("a") as log:
         while (now := time.monotonic()) - begin < recipe.budget:
-            if recipe.cooldown and run.step - first >= recipe.cooldown:
+            if recipe.cooldown and run.step >= recipe.cooldown[1]:
                 break
-            facts = take_step(run, first)
+            facts = take_step(run)
             run.seconds += time.monotonic() - now
             recent[int(facts["frames"])].append(facts["loss"])
             log.write(log_line(run, facts))

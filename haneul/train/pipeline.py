@@ -147,7 +147,7 @@ def export(folders: Folders, recipe: Recipe) -> Path:
     )
     target = folders.export / "dit.safetensors"
     save(target, state["ema"], card, dtype=torch.bfloat16)
-    for name in ("text_encoder.safetensors", "known_words.json"):
+    for name in ("text_encoder.safetensors", "known_words.json", "scenes.json"):
         shutil.copyfile(folders.weights / name, folders.export / name)
     return target
 

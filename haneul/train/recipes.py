@@ -26,7 +26,7 @@ class Recipe:
     folder: Path
     codec: Path
     text_encoder: Path
-    budget: float = 3600.0  # seconds of wall clock of this call; the run itself has no end
+    budget: float = 3600.0  # seconds of wall clock of this call
     tokens: int = 4480  # a batch holds as many clips as fit
     #: (first step, {latent frames: share of the steps}): pictures first, they are cheap and teach what things look like
     curriculum: tuple[tuple[int, dict[int, float]], ...] = ((0, {1: 0.25, 5: 0.45, 13: 0.30}),)
@@ -34,12 +34,13 @@ class Recipe:
     optimiser: str = "adamw"  # "adamw" | "muon"
     learning_rate: float = 1e-3
     warmup: int = 200
-    cooldown: int = 0  # steps over which the rate falls to zero, starting at the step where this call resumes
+    #: (first, last) step over which the rate falls to zero, and the run ends; none: it has no end
+    cooldown: tuple[int, int] | None = None
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
     drop_text: float = 0.1
-    keep_controls: float = 0.3
+    keep_controls: float = 0.4  # share of clips that are told the camera's way; likewise the subject's action
     subject_weight: float = 3.0  # extra weight of tokens that subjects cover
     truth_weight: float = 1.0  # of the auxiliary head
     truth_at: int = 4  # blocks before the auxiliary head
@@ -66,6 +67,8 @@ class Recipe:
                 raise TrainingError(f"the shares of the lengths add up to {sum(lengths.values())}, not to 1")
         if self.device not in ("cpu", "cuda") or (self.device == "cuda" and not torch.cuda.is_available()):
             raise TrainingError(f"cannot train on {self.device!r}: no such device here; use cpu")
+        if self.cooldown and not 0 <= self.cooldown[0] < self.cooldown[1]:
+            raise TrainingError(f"a cool-down over the steps {self.cooldown} is none: name its first and its last step")
         if self.budget <= 0:
             raise TrainingError(f"a budget of {self.budget} s leaves no time to train")
 

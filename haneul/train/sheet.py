@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from PIL import Image
 
 from haneul.model.checkpoint import load, load_into
 from haneul.model.codec import Codec
@@ -12,6 +11,7 @@ from haneul.model.concepts import one_hot
 from haneul.model.modes import sample, text_to_video
 from haneul.model.text import Text
 from haneul.train.loop import Run
+from haneul.video.picture import write_picture
 from haneul.world.concepts import SLOTS
 from haneul.world.grammar import parse
 
@@ -65,4 +65,5 @@ def write_sheet(run: Run, frames: int = 5, columns: int = 9) -> None:
     picks = np.linspace(0, video.shape[2] - 1, columns).round().astype(int)
     rows = [torch.cat([clip[:, i] for i in picks], 2) for clip in video]
     sheet = ((torch.cat(rows, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(sheet).resize((sheet.shape[1] * 2, sheet.shape[0] * 2)).save(r.folder / f"sheet-{run.step:07d}.png")
+    large = sheet.repeat(2, 0).repeat(2, 1)
+    write_picture(large, r.folder / f"sheet-{run.step:07d}.png", overwrite=True)

@@ -340,9 +340,3 @@ def contact_sheet(
         picture = Image.fromarray(frames[index]).resize((width, height), Image.Resampling.LANCZOS)
         sheet[top : top + height, left : left + width] = np.asarray(picture)
     return sheet
-
-
-def write_png(picture: NDArray[np.uint8], path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Writes uint8 [H, W, 3] as PNG. Raises OutputError as `atomic_output`."""
-    with atomic_output(path, overwrite=overwrite) as unfinished:
-        Image.fromarray(picture).save(unfinished, format="PNG")
