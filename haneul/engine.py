@@ -3,8 +3,9 @@
     prompt -> language -> text encoder -> concepts -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4
     -> signature
 
-Everything in Haneul that makes a video goes through `make` here: command line, Python, service, and every mode of
-edits.py. Watermark and signature are stages of it and not options, so nothing leaves without them.
+Every frame that Haneul makes goes through `make` here: command line, Python, service, and every mode of edits.py.
+Watermark and signature are stages of it and not options, so nothing leaves without them; what is put together from
+finished files (storyboard.py, variations.py) is signed again with those files as its ingredients.
 """
 
 from __future__ import annotations
@@ -189,10 +190,13 @@ def make(
         else:
             io.write_mp4(kept, unsigned, fps=able.fps)
         identity = backbone.identity()
-        manifest = manifest_of(Path(output).name, identity, request, watermark, take.media)
+        manifest = manifest_of(
+            Path(output).name, identity, mode=request.mode, seed=request.seed, media=take.media, watermark=watermark
+        )
         credentials.sign_in_place(unsigned, manifest, signer)
     if preview:
-        write_preview(kept.frames, Path(preview), manifest, signer, overwrite=overwrite)
+        sheet = io.contact_sheet(np.stack(kept.frames), columns=4, rows=-(-len(kept.frames) // 4))
+        write_signed(sheet, Path(preview), manifest, signer, overwrite=overwrite)
     took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
     asked = {name: getattr(request, name) for name in ASKED} | {"media": [path.name for path in take.media]}
     asked |= {"camera": camera if isinstance(camera, str) or camera is None else camera.tolist()}
@@ -268,17 +272,17 @@ def camera_slot(camera: str | NDArray[np.float32] | None) -> dict[str, str | Non
 
 
 def manifest_of(
-    title: str, identity: Identity, request: Request, watermark: Watermark, media: tuple[Path, ...]
+    title: str, identity: Identity, *, mode: str, seed: int, media: tuple[Path, ...], watermark: Watermark
 ) -> credentials.ManifestInfo:
-    """What is said about a video that was made."""
+    """What is said about something that was made."""
     return credentials.ManifestInfo(
         title=title,
         model=identity.model,
         weights_sha256=identity.weights_sha256,
         data_ledger_root=identity.data_ledger_root,
-        mode=request.mode,
+        mode=mode,
         ingredients=media,
-        seed=request.seed,
+        seed=seed,
         watermark=watermark.name,
     )
 
@@ -307,18 +311,17 @@ def check_able(request: Request, able: Capabilities) -> None:
         raise InputError(f"{asked} is larger than this model's {most}; ask for less")
 
 
-def write_preview(
-    frames: list[NDArray[np.uint8]],
+def write_signed(
+    picture: NDArray[np.uint8],
     path: Path,
     manifest: credentials.ManifestInfo,
     signer: credentials.Signer,
     *,
     overwrite: bool,
 ) -> None:
-    """A signed sheet of frames."""
-    sheet = io.contact_sheet(np.stack(frames), columns=4, rows=-(-len(frames) // 4))
+    """A sheet of frames, signed as what it was taken from."""
     with io.atomic_output(path, overwrite=overwrite) as unsigned:
-        write_picture(sheet, unsigned)
+        write_picture(picture, unsigned)
         credentials.sign_in_place(unsigned, replace(manifest, title=path.name), signer)
 
 

@@ -29,22 +29,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from haneul import edits, engine
 from haneul.backbones.base import Backbone, Progress
 from haneul.config import Settings, load_settings
-from haneul.errors import InputError
+from haneul.errors import InputError, OutputError
 from haneul.prompt import camera
 from haneul.trust import credentials
+from haneul.trust.watermark import NoWatermark
 from haneul.video import io
-from haneul.video.timeline import at_rate, mix
+from haneul.video.timeline import mix
 
 Transition = Literal["cut", "dissolve", "connect", "continue"]
 DISSOLVE = 0.5  #: seconds
 BRIDGE = 1.0  #: seconds that the model makes between two shots that it connects
 MOST_SHOTS = 200
+TAKES = "takes.json"  #: beside the shots: how often each was redone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ class Storyboard:
     remember: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Piece:
     """A file of the film: a shot, or with `bridge` what leads to it from the one before. `new` is whether it was
     missing when the film was asked for."""
@@ -85,10 +84,7 @@ class Piece:
     number: int
     shot: Shot
     bridge: bool = False
-    new: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "new", not self.path.exists())
+    new: bool = False
 
     @property
     def dissolves(self) -> bool:
@@ -205,20 +201,20 @@ def film(
     settings = settings or load_settings()
     signer = credentials.check_signer(settings)
     backbone = backbone or engine.default_backbone(settings)
+    identity, fps = backbone.identity(), backbone.capabilities().fps
     folder = target.with_suffix(".shots")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, and the shots go into a folder of that name; move it away")
     folder.mkdir(exist_ok=True)
-    pieces, warnings = _make_shots(board, folder, redo, progress, settings, backbone)
+    pieces, warnings = _make_shots(board, folder, redo, progress, settings, backbone, identity.weights_sha256)
     with io.atomic_output(target, overwrite=overwrite) as unsigned:
         if target.suffix.lower() == ".otio":
-            unsigned.write_text(timeline(board, pieces, backbone.capabilities().fps), encoding="utf-8")
+            unsigned.write_text(timeline(board, pieces, fps), encoding="utf-8")
         else:
-            able = backbone.capabilities()
-            io.write_mp4(joined(pieces, able.fps), unsigned, fps=able.fps)
-            identity = backbone.identity()
-            manifest = credentials.ManifestInfo(
-                title=target.name, model=identity.model, weights_sha256=identity.weights_sha256,
-                data_ledger_root=identity.data_ledger_root, mode="film", seed=board.seed,
-                ingredients=tuple(piece.path for piece in pieces),
+            io.write_mp4(joined(pieces, fps), unsigned, fps=fps)
+            manifest = engine.manifest_of(
+                target.name, identity, mode="film", seed=board.seed, media=tuple(piece.path for piece in pieces),
+                watermark=NoWatermark(),
             )  # fmt: skip
             credentials.sign_in_place(unsigned, manifest, signer)
     return Film(path=target, pieces=tuple(pieces), warnings=warnings)
@@ -226,7 +222,7 @@ def film(
 
 def _make_shots(
     board: Storyboard, folder: Path, redo: Sequence[int], progress: Progress | None, settings: Settings,
-    backbone: Backbone,
+    backbone: Backbone, weights: str,
 ) -> tuple[list[Piece], list[str]]:  # fmt: skip
     """What is missing of the shots and of the bridges between them is made, in order."""
     pieces: list[Piece] = []
@@ -234,7 +230,9 @@ def _make_shots(
     takes = _takes(folder)
     for number in redo:
         takes[str(number)] = takes.get(str(number), 0) + 1
-    (folder / "takes.json").write_text(json.dumps(takes), encoding="utf-8")
+    if redo:
+        with io.atomic_output(folder / TAKES, overwrite=True) as unfinished:
+            unfinished.write_text(json.dumps(takes), encoding="utf-8")
 
     def make(piece: Piece, way: Callable[..., engine.Result], *files: Path, **given: Any) -> None:
         pieces.append(piece)
@@ -251,15 +249,16 @@ def _make_shots(
     for number, shot in enumerate(board.shots, start=1):
         seed = (board.seed + number - 1 if shot.seed is None else shot.seed) + 1000 * takes.get(str(number), 0)
         before = pieces[-1].path if pieces else None
-        key = _digest(board, shot, seed, before, backbone)
-        piece = Piece(path=folder / f"{number:02d}-{key}.mp4", number=number, shot=shot)
+        path = folder / f"{number:02d}-{_digest(board, shot, seed, before, weights)}.mp4"
+        piece = Piece(path=path, number=number, shot=shot, new=not path.exists())
         if shot.transition == "continue" and before is not None:
             make(piece, edits.extend, before, seconds=shot.seconds, only_new=True, seed=seed)
             continue
         make(piece, engine.generate, seconds=shot.seconds, image=shot.image, seed=seed)
         if shot.transition == "connect" and before is not None:
             between = hashlib.sha256(f"{before.name} {piece.path.name}".encode()).hexdigest()[:12]
-            bridge = Piece(path=folder / f"{number:02d}-to-{between}.mp4", number=number, shot=shot, bridge=True)
+            way = folder / f"{number:02d}-to-{between}.mp4"
+            bridge = Piece(path=way, number=number, shot=shot, bridge=True, new=not way.exists())
             make(bridge, edits.connect, before, piece.path, seconds=BRIDGE, only_new=True, seed=seed)
             pieces[-2:] = [bridge, piece]
     return pieces, warnings
@@ -268,20 +267,20 @@ def _make_shots(
 def _takes(folder: Path) -> dict[str, int]:
     """How often each shot was redone."""
     try:
-        found = json.loads((folder / "takes.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / TAKES).read_text(encoding="utf-8"))
         return {str(k): int(v) for k, v in found.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _digest(board: Storyboard, shot: Shot, seed: int, before: Path | None, backbone: Backbone) -> str:
+def _digest(board: Storyboard, shot: Shot, seed: int, before: Path | None, weights: str) -> str:
     """Changes with everything that decides a shot; not with how it follows the one before, unless it is one take."""
     image = "" if shot.image is None else hashlib.sha256(shot.image.read_bytes()).hexdigest()
     parts = [
         shot.prompt, shot.seconds, image, shot.negative, shot.camera, shot.guidance, shot.steps, seed, board.size,
         board.remember,
         before.name if before is not None and shot.transition == "continue" else "",
-        backbone.identity().weights_sha256,
+        weights,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -296,20 +295,31 @@ def _numbered(progress: Progress | None, piece: Piece, total: int) -> Progress |
 # ------------------------------------------------------------------------------------------------------ the whole
 
 
+def crossing(frames: int, following: Piece | None, fps: float) -> int:
+    """How many of the last of a piece's `frames` cross the first ones of the piece that follows."""
+    if following is None or not following.dissolves:
+        return 0
+    return min(round(DISSOLVE * fps), frames // 2, round(following.shot.seconds * fps / 2))
+
+
+def lengths(pieces: Sequence[Piece]) -> list[int]:
+    """Frames of each piece."""
+    return [io.probe(piece.path).frames or 0 for piece in pieces]
+
+
 def joined(pieces: Sequence[Piece], fps: float) -> Iterator[io.Frame]:
-    """The film's frames: one piece in memory at a time, and what of it crosses into the next."""
-    tail: NDArray[np.uint8] | None = None  # the end of the piece before, which crosses the beginning of this one
-    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
-        frames = at_rate(io.read_video(piece.path), fps)
-        if tail is not None:
-            for i, (a, b) in enumerate(zip(tail, frames, strict=False)):
-                yield mix(a, b, (i + 1) / (len(tail) + 1))
-            frames = frames[len(tail) :]
-        tail = None
-        if following is not None and following.dissolves:
-            cross = min(round(DISSOLVE * fps), len(frames) // 2, round(following.shot.seconds * fps / 2))
-            frames, tail = frames[: len(frames) - cross], frames[len(frames) - cross :]
-        yield from frames
+    """The film's frames, as they are read: no more is in memory than what crosses from one piece into the next."""
+    tail: list[io.Frame] = []  # the end of the piece before
+    for piece, following, count in zip(pieces, [*pieces[1:], None], lengths(pieces), strict=True):
+        kept = count - crossing(count, following, fps)
+        leaving: list[io.Frame] = []
+        for i, frame in enumerate(io.stream_video(piece.path)):
+            entered = mix(tail[i], frame, (i + 1) / (len(tail) + 1)) if i < len(tail) else frame
+            if i < kept:
+                yield entered
+            else:
+                leaving.append(entered)
+        tail = leaving
 
 
 def timeline(board: Storyboard, pieces: Sequence[Piece], fps: float) -> str:
@@ -322,18 +332,20 @@ def timeline(board: Storyboard, pieces: Sequence[Piece], fps: float) -> str:
     line = otio.schema.Timeline(name=board.title or "Haneul")
     track = otio.schema.Track(name="V1", kind=otio.schema.TrackKind.Video)
     line.tracks.append(track)
-    half = round(DISSOLVE * fps / 2)
-    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
-        frames = len(at_rate(io.read_video(piece.path), fps))
-        # A dissolve shows frames of both sides beyond the cut, so each side is cut by half of it.
-        first = half if piece.dissolves and len(track) else 0
-        last = frames - (half if following is not None and following.dissolves else 0)
-        if first:
-            dissolve = otio.schema.TransitionTypes.SMPTE_Dissolve
+    entering = 0  # frames that cross from the piece before
+    for piece, following, count in zip(pieces, [*pieces[1:], None], lengths(pieces), strict=True):
+        leaving = crossing(count, following, fps)
+        # A dissolve lies across a cut in its middle: it shows half of its frames of each side beyond that cut.
+        first, last = entering - entering // 2, count - leaving // 2
+        if entering:
             track.append(
-                otio.schema.Transition(transition_type=dissolve, in_offset=moment(half), out_offset=moment(half))
+                otio.schema.Transition(
+                    transition_type=otio.schema.TransitionTypes.SMPTE_Dissolve,
+                    in_offset=moment(entering - entering // 2),
+                    out_offset=moment(entering // 2),
+                )
             )
-        whole = otio.opentime.TimeRange(moment(0), moment(frames))
+        whole = otio.opentime.TimeRange(moment(0), moment(count))
         track.append(
             otio.schema.Clip(
                 name=piece.path.stem,
@@ -342,5 +354,6 @@ def timeline(board: Storyboard, pieces: Sequence[Piece], fps: float) -> str:
                 metadata={"haneul": {"prompt": piece.shot.prompt, "shot": piece.number}},
             )
         )
+        entering = leaving
     text: str = line.to_json_string(indent=2)
     return text

@@ -13,8 +13,9 @@ from haneul import engine
 from haneul.config import load_settings
 from haneul.errors import InputError
 from haneul.trust import credentials
+from haneul.trust.watermark import NoWatermark
 from haneul.video import io
-from haneul.video.picture import is_picture, read_picture, write_picture
+from haneul.video.picture import is_picture, read_picture
 
 MOST_VARIATIONS = 64
 
@@ -46,12 +47,9 @@ def vary(
         results.append(engine.generate(prompt, settings=settings, backbone=backbone, **options))
         frames = read_picture(path)[None] if is_picture(path) else io.read_video(path).frames
         rows.append(io.contact_sheet(frames, columns=min(3, len(frames)), rows=1))
-    identity = backbone.identity()
-    manifest = credentials.ManifestInfo(
-        title=sheet.name, model=identity.model, weights_sha256=identity.weights_sha256,
-        data_ledger_root=identity.data_ledger_root, mode="variations", seed=first, ingredients=tuple(paths),
-    )  # fmt: skip
-    with io.atomic_output(sheet, overwrite=overwrite) as unsigned:
-        write_picture(np.concatenate(rows), unsigned)
-        credentials.sign_in_place(unsigned, manifest, credentials.check_signer(settings))
+    manifest = engine.manifest_of(
+        sheet.name, backbone.identity(), mode="variations", seed=first, media=tuple(paths), watermark=NoWatermark()
+    )
+    signer = credentials.check_signer(settings)
+    engine.write_signed(np.concatenate(rows), sheet, manifest, signer, overwrite=overwrite)
     return results, sheet

@@ -310,3 +310,14 @@ def test_a_mode_that_a_model_lacks_is_refused(make: Make, native: Native, monkey
     monkeypatch.setattr(native, "capabilities", lambda: able)
     with pytest.raises(InputError, match="cannot make remix; it can: text-to-video"):
         make("remix", "a.mp4")
+
+
+def test_the_command_for_variations_takes_what_generate_takes(
+    native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "default_backbone", lambda _: native)
+    arguments = ["vary", PROMPT, "-n", "2", "-o", str(tmp_path / "x.gif"), "--seconds", "0.25", "--size", "112x64"]
+    result = CliRunner().invoke(cli.main, [*arguments, "--steps", "1", "--camera", "push in", "--no-expand"])
+    assert result.exit_code == 0, result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x-1.gif", "x-2.gif", "x.png"]
+    assert "No such option" in CliRunner().invoke(cli.main, [*arguments, "--preview", "p.png"]).stderr

@@ -15,10 +15,10 @@ from PIL import Image
 import haneul
 from haneul import cli, engine
 from haneul.backbones.native import Native
-from haneul.errors import InputError
+from haneul.errors import InputError, OutputError
 from haneul.model.concepts import CARRIED, ConceptReader, ConceptsConfig, one_hot
 from haneul.prompt.camera import velocities
-from haneul.storyboard import DISSOLVE, Piece, Shot, film, joined, read
+from haneul.storyboard import DISSOLVE, Piece, Shot, crossing, film, joined, read
 from haneul.video.io import probe, write_mp4
 
 BOARD = """
@@ -161,7 +161,8 @@ def test_dissolves_cross_half_a_second(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.mp4"
         write_mp4(np.full((48, 64, 112, 3), value, np.uint8), path, fps=24, crf=4)
         transition = "cut" if number == 1 else "dissolve"
-        pieces.append(Piece(path, number, Shot(prompt="x", seconds=2.0, transition=transition)))
+        shot = Shot(prompt="x", seconds=2.0, transition=transition)
+        pieces.append(Piece(path=path, number=number, shot=shot))
     levels = [int(frame.mean().round()) for frame in joined(pieces, 24)]
     cross = round(DISSOLVE * 24)
     assert len(levels) == 96 - cross
@@ -176,7 +177,8 @@ def test_a_time_line_for_editing_programs(tmp_path: Path, native: Native) -> Non
     clips = line.find_clips()
     assert [clip.metadata["haneul"]["prompt"] for clip in clips] == ["it rolls to the right", "it bounces"]
     assert all((tmp_path / clip.media_reference.target_url).is_file() for clip in clips)
-    assert line.duration().rescaled_to(24).value == 24 - round(DISSOLVE * 24)
+    assert line.duration().rescaled_to(24).value == 24 - 6, "as long as the film"
+    assert sum(1 for _ in joined(made.pieces, 24)) == 24 - 6
     assert len(line.tracks[0].find_children(otio.schema.Transition)) == 1
 
 
@@ -234,3 +236,16 @@ def test_the_examples_are_storyboards(name: str) -> None:
         assert model.understood(shot.prompt, board.remember)["setting"][1] > 0.5
         if shot.camera:
             assert len(velocities(shot.camera, 240, 24)) == 240
+
+
+def test_a_file_where_the_shots_belong_is_told(tmp_path: Path, native: Native) -> None:
+    (tmp_path / "film.shots").write_text("mine")
+    with pytest.raises(OutputError, match="is a file, and the shots go into a folder"):
+        film(board_file(tmp_path), output=tmp_path / "film.mp4", backbone=native)
+    assert (tmp_path / "film.shots").read_text() == "mine"
+
+
+def test_a_crossing_fits_into_both_pieces(tmp_path: Path) -> None:
+    dissolve = Piece(path=tmp_path, number=2, shot=Shot(prompt="x", seconds=0.25, transition="dissolve"))
+    assert [crossing(n, dissolve, 24) for n in (96, 8, 4, 1)] == [3, 3, 2, 0]
+    assert crossing(96, None, 24) == 0

@@ -15,8 +15,9 @@ from haneul.cli.base import PATH, SIZE, main, progress_display
 Command = Callable[..., None]
 
 
-def making(own_size: bool = True) -> Callable[[Command], Command]:
-    """The options of every command that makes a video. With `own_size` the size is the given clip's unless named."""
+def making(own_size: bool = True, several: bool = False) -> Callable[[Command], Command]:
+    """The options of every command that makes a video. With `own_size` the size is the given clip's unless named;
+    commands that make several at once have no preview and no report of one."""
     size = "[default: the clip's]" if own_size else None
     options = (
         click.option("-o", "--output", type=PATH, default="out.mp4", show_default=True, help="The file to write."),
@@ -30,11 +31,13 @@ def making(own_size: bool = True) -> Callable[[Command], Command]:
         click.option("--negative", default="", metavar="TEXT", help="What should not be seen."),
         click.option("--expand/--no-expand", default=None, help="Fill in what the prompt leaves open."),
         click.option("--camera", metavar="PATH", help='Its way in words, such as "orbit left 40, then push in".'),
-        click.option("--preview", type=PATH, metavar="PNG", help="Also write a strip of frames."),
-        click.option(
-            "--report", type=str, is_flag=False, flag_value="", metavar="[JSON]",
-            help="Also write what was done, beside the video unless a file is named.",
-        ),
+        *(() if several else (
+            click.option("--preview", type=PATH, metavar="PNG", help="Also write a strip of frames."),
+            click.option(
+                "--report", type=str, is_flag=False, flag_value="", metavar="[JSON]",
+                help="Also write what was done, beside the video unless a file is named.",
+            ),
+        )),
         click.option("--overwrite", is_flag=True, help="Replace files that exist."),
         click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
     )  # fmt: skip
@@ -43,6 +46,11 @@ def making(own_size: bool = True) -> Callable[[Command], Command]:
         return functools.reduce(lambda found, option: option(found), reversed(options), command)
 
     return add
+
+
+def chosen(given: dict[str, Any]) -> dict[str, Any]:
+    """The options without an open --expand, for which each mode has its own default."""
+    return {name: value for name, value in given.items() if (name, value) != ("expand", None)}
 
 
 def run(
@@ -58,11 +66,9 @@ def run(
             check_output(path, overwrite=overwrite)  # before torch is even loaded
     from haneul import edits, engine
 
-    if given["expand"] is None:
-        del given["expand"]  # each mode has its own default
     make = engine.generate if mode == "generate" else edits.MODES[mode]
     with progress_display(quiet=quiet) as progress:
-        result = make(*args, output=output, preview=preview, overwrite=overwrite, progress=progress, **given)
+        result = make(*args, output=output, preview=preview, overwrite=overwrite, progress=progress, **chosen(given))
     if report_path is not None:
         with atomic_output(report_path, overwrite=overwrite) as unfinished:
             unfinished.write_text(json.dumps(result.report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -90,19 +96,15 @@ def generate(prompt: str, **options: Any) -> None:
 
 @main.command()
 @click.argument("prompt")
-@click.option("-n", "--count", type=int, default=4, show_default=True, help="How many.")
-@click.option("-o", "--output", type=PATH, default="out.mp4", show_default=True, help="out-1.mp4, ..., and out.png.")
+@click.option("-n", "--count", type=int, default=4, show_default=True, help="How many: out-1.mp4, out-2.mp4, ...")
 @click.option("--seconds", type=float, default=4.0, show_default=True, help="Length.")
-@click.option("--size", type=SIZE, default="896x512", show_default=True, help="Width and height.")
-@click.option("--seed", type=int, help="Of the first; the others follow.  [default: drawn, and reported]")
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@making(own_size=False, several=True)
 def vary(prompt: str, count: int, quiet: bool, **options: Any) -> None:
     """Make several videos of PROMPT to choose from, and a sheet that shows them."""
     from haneul import variations
 
     with progress_display(quiet=quiet) as progress:
-        results, sheet = variations.vary(prompt, count=count, progress=progress, **options)
+        results, sheet = variations.vary(prompt, count=count, progress=progress, **chosen(options))
     if not quiet:
         for warning in results[0].warnings:
             click.echo(f"warning: {warning}", err=True)

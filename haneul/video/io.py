@@ -299,6 +299,17 @@ def read_video(
     return Video(frames=np.stack(frames), fps=fps)
 
 
+def stream_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
+    """The frames of a video, upright, one at a time, so that its length costs no memory.
+
+    Raises:
+        InputError: no such file, not a video, or damaged.
+    """
+    with _open_video(path) as (container, stream):
+        for picture in container.decode(stream):
+            yield _upright(picture)
+
+
 def _fps(stream: Any) -> float:
     rate = stream.average_rate or stream.guessed_rate
     return float(rate) if rate else 24.0  # a still picture has no rate of its own
