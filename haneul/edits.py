@@ -9,6 +9,7 @@ lengths of new parts are rounded to those.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Unpack
 
@@ -27,7 +28,7 @@ Size = tuple[int, int]  # width, height
 File = str | Path
 
 CONTEXT = 4  #: thirds of a second of a clip that the model sees before or after what it makes
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")  #: a GIF is a clip
 
 
 def extend(
@@ -115,12 +116,14 @@ def keyframes(
         for moment in pictures:
             if not 0 <= moment <= seconds:
                 raise InputError(f"a keyframe at {moment:g} s lies outside of a video of {seconds:g} s")
-        given = tuple(
-            Given(frames=read_picture(path)[None], at=min(round(moment * able.fps), round(seconds * able.fps) - 1))
-            for moment, path in sorted(pictures.items())
-        )
-        media = tuple(Path(path) for _, path in sorted(pictures.items()))
-        return Take(mode="keyframes", size=size, frames=round(seconds * able.fps), given=given, media=media)
+        ordered, frames = sorted(pictures.items()), round(seconds * able.fps)
+        at = [min(round(moment * able.fps), frames - 1) for moment, _ in ordered]
+        for (a, b), (moment, _) in zip(pairwise(at), ordered[1:], strict=True):
+            if -(-a // third(able)) == -(-b // third(able)):
+                raise InputError(f"the keyframe at {moment:g} s shares its third of a second with the one before")
+        given = tuple(Given(frames=read_picture(path)[None], at=n) for n, (_, path) in zip(at, ordered, strict=True))
+        media = tuple(Path(path) for _, path in ordered)
+        return Take(mode="keyframes", size=size, frames=frames, given=given, media=media)
 
     return made(prompt, plan, options)
 
@@ -244,7 +247,7 @@ def between(
 
     return Take(
         mode=mode, size=shape, frames=first + new + tail, given=tuple(held), media=tuple(Path(m) for m in media),
-        length=len(kept) + new + len(followed), join=join,
+        length=len(kept) + new + len(followed), join=join, context=(first, tail),
     )  # fmt: skip
 
 

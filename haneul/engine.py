@@ -58,6 +58,7 @@ class Take:
     loop: bool = False
     media: tuple[Path, ...] = ()  # the files that were given
     length: int | None = None  # frames of the finished video, where they are others
+    context: tuple[int, int] = (0, 0)  # frames at the beginning and at the end that a given clip has already
     join: Callable[[Iterator[io.Frame]], Iterator[io.Frame]] = iter
 
 
@@ -96,23 +97,20 @@ def generate(
     """
     check_shape(seconds, size)
     still = is_picture(options.get("output", OUTPUT))
-    if image is not None and (still or loop):
-        raise InputError(
-            "a picture cannot begin with a picture; name the output .mp4 for a video" if still else
-            "a loop has no beginning, so none can be given; leave out the image or the loop"
-        )  # fmt: skip
-
+    if still and (image is not None or loop):
+        raise InputError("a picture cannot begin with a picture, nor be a loop; name the output .mp4 for a video")
+    if loop and image is not None:
+        raise InputError("a loop has no beginning, so none can be given; leave out the image or the loop")
+    mode = "text-to-image" if still else "loop" if loop else "text-to-video" if image is None else "image-to-video"
     if image is not None:
         options = {"expand": False, **options}  # the picture says what the prompt leaves open
 
     def plan(able: Capabilities) -> Take:
-        given = () if image is None else (Given(frames=read_picture(image)[None]),)
-        return Take(
-            mode=f"text-to-{'image' if still else 'video'}" if image is None and not loop else
-            "loop" if loop else "image-to-video",
-            size=size, frames=1 if still else max(1, round(seconds * able.fps)), given=given, loop=loop and not still,
-            media=() if image is None else (Path(image),),
-        )  # fmt: skip
+        frames = 1 if still else max(1, round(seconds * able.fps))
+        if image is None:
+            return Take(mode=mode, size=size, frames=frames, loop=loop)
+        given = (Given(frames=read_picture(image)[None]),)
+        return Take(mode=mode, size=size, frames=frames, given=given, media=(Path(image),))
 
     return make(prompt, plan, **options)
 
@@ -141,7 +139,7 @@ def make(
     what holds where the prompt is silent (the subject and its look, the place, the style), so that several shots fit
     together; with `expand` what is still open is filled in by a scene that the model has seen, drawn by the seed, and
     told in the report; `camera` is its path, in words ("orbit left 40, then push in", see prompt/camera.py) or as six
-    numbers for each frame that is made; `preview` is a .png of sampled frames, signed too. Raises InputError for what
+    numbers for each new frame; `preview` is a .png of sampled frames, signed too. Raises InputError for what
     cannot be used, OutputError when the file cannot be written, CredentialError when it could not be signed: all three
     before any compute is spent where that can be known. A file of the final name is always whole.
     """
@@ -159,6 +157,8 @@ def make(
         backbone = backbone or default_backbone(settings)
         able = backbone.capabilities()
         take = plan(able)
+        if is_picture(output) and (take.length or take.frames) != 1:
+            raise InputError(f"{take.mode} makes a video, which {Path(output).name} cannot hold; name it .mp4 or .gif")
         request = Request(
             prompt=checked.encoded,
             negative=unwanted.encoded if unwanted else "",
@@ -172,7 +172,7 @@ def make(
             mode=take.mode,
             given=take.given,
             loop=take.loop,
-            camera=camera_of(camera, take.frames, able.fps),
+            camera=camera_of(camera, take, able.fps),
             fixed=camera_slot(camera),
         )
         check_able(request, able)
@@ -251,16 +251,18 @@ def check_numbers(steps: int | None, guidance: float | None, seed: int | None) -
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
 
 
-def camera_of(camera: str | NDArray[np.float32] | None, frames: int, fps: float) -> NDArray[np.float32] | None:
-    """The camera's velocity at every frame, [frames, 6]."""
-    if camera is None or isinstance(camera, str):
-        return velocities(camera, frames, fps) if camera else None
-    rates = np.asarray(camera, np.float32)
-    if rates.shape != (frames, AXES) or not np.isfinite(rates).all():
+def camera_of(camera: str | NDArray[np.float32] | None, take: Take, fps: float) -> NDArray[np.float32] | None:
+    """The camera's velocity at every frame of a take, [frames, 6]. A path is that of the new frames; within the given
+    ones around them the camera is taken to move as where they meet."""
+    if camera is None or (isinstance(camera, str) and not camera):
+        return None
+    new = take.frames - sum(take.context)
+    rates = velocities(camera, new, fps) if isinstance(camera, str) else np.asarray(camera, np.float32)
+    if rates.shape != (new, AXES) or not np.isfinite(rates).all():
         raise InputError(
-            f"the camera is {list(rates.shape)}; {AXES} finite numbers for each of {frames} frames are needed"
+            f"the camera is {list(rates.shape)}; {AXES} finite numbers for each of {new} frames are needed"
         )
-    return rates
+    return np.pad(rates, (take.context, (0, 0)), mode="edge")
 
 
 def camera_slot(camera: str | NDArray[np.float32] | None) -> dict[str, str | None]:

@@ -116,14 +116,41 @@ def test_every_mode_of_the_design_has_a_door() -> None:
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_extending_keeps_the_clip_and_sees_it(backward: bool, make: Make, native: Native) -> None:
+def test_extending_keeps_the_clip_and_sees_it(backward: bool, make: Make) -> None:
     clip = moving(48, (220, 30, 30))
     longer = pixels(make("extend", "a.mp4", seconds=1.0, backward=backward))
     kept = longer[-48 + FADE :] if backward else longer[: 48 - FADE]
     assert near(kept, clip[FADE:] if backward else clip[:-FADE])
-    other = pixels(make("extend", "a.mp4", seconds=1.0, backward=backward, end=1.0))
+    cut = {"start": 1.0} if backward else {"end": 1.0}  # another part of the clip meets what is new
+    other = pixels(make("extend", "a.mp4", seconds=1.0, backward=backward, **cut))
     new, others = (v[:20] if backward else v[-20:] for v in (longer, other))
-    assert not near(new, others) or backward, "what is new follows from what is given"
+    assert not np.array_equal(new, others), "what is new follows from what is given"
+
+
+def test_a_gif_is_a_clip(make: Make, tmp_path: Path) -> None:
+    made = make("extend", "a.mp4", seconds=1.0, output=tmp_path / "x.gif")
+    again = make("extend", made.path, seconds=1.0)
+    assert io.probe(again.path).frames == round(36 * 0.08 * 24) + 24, "its 36 frames of 8/100 s, and the new ones"
+
+
+def test_a_path_is_that_of_the_new_frames(
+    make: Make, native: Native, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Request] = []
+    generate = native.generate
+
+    def watched(request: Request, *rest: Any) -> Any:
+        seen.append(request)
+        return generate(request, *rest)
+
+    monkeypatch.setattr(native, "generate", watched)
+    make("connect", "a.mp4", "b.mp4", seconds=1.0, camera="push in over 0.5 s, then static")
+    rates = seen[0].camera
+    assert rates is not None
+    assert len(rates) == 33 + 24 + 32
+    moving_ = rates[:, 2] < 0
+    assert moving_[: 33 + 12].all(), "within the context the camera moves as it goes on"
+    assert not moving_[33 + 12 :].any()
 
 
 def test_what_is_given_lies_where_it_belongs(native: Native) -> None:
@@ -286,6 +313,10 @@ def test_rates_and_sizes() -> None:
         (["loop", "p.png", PROMPT], "is a picture; give a clip"),
         (["extend", "a.mp4", PROMPT, "-o", "x.avi"], "does not say what to write"),
         (["generate", PROMPT, "--loop", "--image", "p.png"], "a loop has no beginning"),
+        (["generate", PROMPT, "--loop", "-o", "x.png"], "a picture cannot begin with a picture, nor be a loop"),
+        (["extend", "a.mp4", PROMPT, "-o", "x.png"], "extend makes a video, which x.png cannot hold"),
+        (["keyframes", PROMPT, "1.2=p.png", "1.3=p.png"], "shares its third of a second"),
+        (["keyframes", PROMPT, "1=p.png", "1.0=p.png"], "cannot have the same moment"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -178,6 +178,8 @@ class Keyframe(click.ParamType[tuple[float, Path]]):
 @making(own_size=False)
 def keyframes(prompt: str, pictures: tuple[tuple[float, Path], ...], **options: Any) -> None:
     """Make a video that passes through PICTURES, each SECONDS=FILE."""
+    if len(dict(pictures)) < len(pictures):
+        raise click.BadParameter("two pictures cannot have the same moment", param_hint="PICTURES")
     run("keyframes", dict(pictures), prompt, **options)
 
 
