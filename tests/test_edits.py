@@ -224,9 +224,13 @@ def test_a_loop_closes(seconds: float, period: int, native: Native, tmp_path: Pa
     if period <= 10:  # of one window: exactly
         assert torch.equal(z[:, :, 1 : 1 + again], z[:, :, 1 + period :])
         assert not torch.allclose(z[:, :, 1], z[:, :, 2], atol=1e-2)
+    told: list[tuple[int, int]] = []
     result = engine.generate(
-        PROMPT, output=tmp_path / "x.mp4", seconds=seconds, loop=True, size=SIZE, steps=2, seed=1, backbone=native
-    )
+        PROMPT, output=tmp_path / "x.mp4", seconds=seconds, loop=True, size=SIZE, steps=2, seed=1, backbone=native,
+        progress=lambda stage, done, of: told.append((done, of)) if stage == "denoising" else None,
+    )  # fmt: skip
+    assert [done for done, _ in told] == list(range(1, len(told) + 1)), "progress only goes on"
+    assert told[-1][0] == told[-1][1]
     frames = pixels(result)
     assert len(frames) == 8 * period
     assert haneul.verify(result.path).mode == "loop"

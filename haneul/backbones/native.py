@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,13 +56,18 @@ def latent_frames(frames: int) -> int:
     return 1 + -(-(base - 1) // GROUP)
 
 
+def loop_windows(period: int, window: int) -> int:
+    """How many windows a loop takes."""
+    return 1 if period + 3 <= window else window_count(1 + period - OPEN, window, OVERLAP) + 1
+
+
 def loop_latents(roll: Callable[..., Tensor], channels: int, period: int, window: int, h: int, w: int) -> Tensor:
     """Latents [1, C, 1 + period + n, h, w] whose last n, at least 2, are the moments of latent frames 1 to n again.
 
     What fits into one window is denoised as a circle. Longer ones end with a window that leads from the end of the rest
     to its beginning.
     """
-    if period + 3 <= window:
+    if loop_windows(period, window) == 1:
         shared = min(SEAM, period, window - 1 - period)
         return roll(blank(channels, 1 + period + shared, h, w, period=period))
     open_end = roll(blank(channels, 1 + period - OPEN, h, w))
@@ -127,10 +133,13 @@ class Native:
             default_guidance=GUIDANCE,
         )
 
+    @cached_property
+    def _digest(self) -> str:
+        return file_digest(self.folder / "dit.safetensors")
+
     def identity(self) -> Identity:
-        digest = file_digest(self.folder / "dit.safetensors")
         name = f"haneul-{self.card.preset}"
-        return Identity(model=name, weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
+        return Identity(model=name, weights_sha256=self._digest, data_ledger_root=self.card.data_ledger_root)
 
     def frame_count(self, request: Request) -> int:
         """Frames of the finished video."""
@@ -162,17 +171,21 @@ class Native:
         period = self.period(request) if request.loop else 0
         frames = 1 + period + SEAM if period else latent_frames(self.frame_count(request))
         window = 1 + self.preset.frames // GROUP
-        windows = window_count(frames, window, OVERLAP)
+        windows = loop_windows(period, window) if period else window_count(frames, window, OVERLAP)
 
         ctrl, known = controls(request.camera, frames, sum(self.dit.cfg.controls))
 
-        def one(start: Start, number: int, first: int) -> Tensor:
+        finished = 0  # windows
+
+        def one(start: Start, first: int) -> Tensor:
+            nonlocal finished
+
             def tell(done: int, total: int) -> None:
                 if progress:
-                    progress("denoising", min(number * total + done, windows * total), windows * total)
+                    progress("denoising", finished * total + done, windows * total)
 
             with torch.autocast("cpu", torch.bfloat16):
-                return sample(
+                z = sample(
                     self.dit,
                     text,
                     start,
@@ -183,6 +196,8 @@ class Native:
                     ctrl_BFK=None if ctrl is None else ctrl[:, first : first + start.z.shape[2]],
                     known_BG=known,
                 )
+            finished += 1
+            return z
 
         generator = torch.Generator().manual_seed(request.seed)
 

@@ -30,9 +30,16 @@ class Reading:
     def __init__(self, folder: Path, text: TextEncoder, concepts: ConceptReader | None) -> None:
         self.folder, self.text, self.concepts = folder, text, concepts
         self._scenes: Scenes | None = None
+        self._last: tuple[tuple[list[str], str], Text] | None = None
 
     def encode(self, prompts: list[str], remember: str = "") -> Text:
-        """The prompts as the transformer reads them; where they are silent, what is remembered."""
+        """The prompts as the transformer reads them; where they are silent, what is remembered. The last answer is
+        kept: what was understood is told first, and then made."""
+        if self._last is None or self._last[0] != (prompts, remember):
+            self._last = (list(prompts), remember), self._encode(prompts, remember)
+        return self._last[1]
+
+    def _encode(self, prompts: list[str], remember: str) -> Text:
         if remember and self.concepts is None:  # a model of words alone hears it as one more sentence
             prompts = [f"{prompt} {remember}" for prompt in prompts]
         states, mask = self.text.encode(prompts)

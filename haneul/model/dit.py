@@ -379,7 +379,7 @@ class DiT(nn.Module):
         txt, bias, pooled = self.read(text, null_B)
         ctrl = None
         if ctrl_BFK is not None:
-            known = torch.ones(B, 2, device=x.device) if known_BG is None else known_BG
+            known = torch.ones(B, len(self.control), device=x.device) if known_BG is None else known_BG
             course = (ctrl_BFK * time_F.diff(prepend=time_F[:1])[:, None]).cumsum(1)
             ctrl = ctrl_BFK, course, known
             x = x + self.gaze(self.gazes(course, h, w).to(dtype)) * known[:, :1, None, None].to(dtype)

@@ -11,8 +11,8 @@ from .canvas import Canvas
 from .codec import GROUP, Codec
 from .modes import Start, loop, text_to_video, with_given
 
-#: Makes latents from a start; then come the number of the window and of its first latent frame.
-SampleWindow = Callable[[Start, int, int], Tensor]
+#: Makes latents from a start; the second argument is the number of its first latent frame.
+SampleWindow = Callable[[Start, int], Tensor]
 
 CONTEXT_LEVEL = 0.96  #: given context is a little noisy, as in training, so that small errors don't add up
 
@@ -56,15 +56,13 @@ def rollout(
             start = with_given(start, z, level, generator)
         return loop(start, canvas.period) if canvas.period else start
 
-    number = 0
-    z = sample_window(begin(0, min(window, frames)), number, 0) if done is None else done
+    z = sample_window(begin(0, min(window, frames)), 0) if done is None else done
     while z.shape[2] < frames:
-        number += 1
         first = z.shape[2] - overlap
         with torch.no_grad():
             border = codec.decode(z[:, :, -max(overlap, 2) - 1 :])[:, :, -GROUP * (overlap - 1) - 1][:, :, None]
             single = codec.encode(border.clamp(-1, 1))
         context = torch.cat([single, z[:, :, first + 1 :]], 2)
-        part = sample_window(begin(first, min(window, frames - first), context), number, first)
+        part = sample_window(begin(first, min(window, frames - first), context), first)
         z = torch.cat([z, part[:, :, overlap:]], 2)
     return z
