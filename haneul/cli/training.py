@@ -19,9 +19,16 @@ from haneul.cli.base import DURATION, PATH, WEIGHTS, main
     "--folder", type=PATH, help="Clips, latents, state, weights.  [default: train-PRESET in the cache folder]"
 )
 @click.option(
-    "--clips", type=click.IntRange(min=64), default=12000, show_default=True, help="To render and learn from."
+    "--clips", type=click.IntRange(min=64), default=17696, show_default=True, help="To render and learn from."
 )
 @click.option("--richness", type=float, help="Of the clips: 0 calm to 1 busy.  [default: what nano can follow]")
+@click.option(
+    "--cooldown",
+    type=int,
+    nargs=2,
+    metavar="FIRST LAST",
+    help="Steps over which the learning rate falls to zero; the run then ends.  [default: it has no end]",
+)
 @click.option("--concepts-budget", type=DURATION, default="10m", show_default=True, help="Time for reading prompts.")
 @click.option("--codec-budget", type=DURATION, default="10m", show_default=True, help="Time for the codec.")
 @click.option("--upscaler-budget", type=DURATION, default="10m", show_default=True, help="Time for the upscaler.")
@@ -38,6 +45,7 @@ def train(
     folder: Path | None,
     clips: int,
     richness: float | None,
+    cooldown: tuple[int, int] | None,
     concepts_budget: float,
     codec_budget: float,
     upscaler_budget: float,
@@ -63,6 +71,7 @@ def train(
         codec=folders.codec,
         text_encoder=folders.text_encoder,
         budget=budget,
+        cooldown=cooldown,
         device=device,
         compile=recipes.can_compile(),
     )
@@ -92,6 +101,7 @@ def evaluate() -> None:
 @click.option("--korean", type=click.IntRange(min=1), help="How many of them also in Korean.  [default: all]")
 @click.option("--steps", type=int, help="Sampling steps.  [default: the model's]")
 @click.option("--guidance", type=float, help="How strictly the prompt is followed.  [default: the model's]")
+@click.option("--expand/--no-expand", default=True, show_default=True, help="Fill in what prompts leave open.")
 @click.option(
     "--out", type=PATH, default="report.json", show_default=True, help="JSON; a table (.md) is put beside it."
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ ASKED = ("setting", "event", "camera", "color")  #: what a caption is asked to s
 TRIES = 60
 SHARD = 32  #: clips of a file of renders
 BATCH = 10  #: prompts of one call of the sampler
+#: Files that decide what the model makes of a prompt, before the upscaler.
+MODEL_FILES = (
+    "dit.safetensors", "codec.safetensors", "concepts.safetensors", "text_encoder.safetensors", "scenes.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class Work:
     korean: int | None = None  # clips captioned in Korean; None: as many as in English
     steps: int | None = None
     guidance: float | None = None
+    expand: bool = True  # whether what a prompt leaves open is filled in, as users get it
     threads: int = 0
     pairs: Path | None = None  # the upscaler's training pairs, the last ones of which it never saw
 
@@ -80,13 +86,12 @@ def render_held_out(work: Work, count: int, say: Say) -> Path:
     return work.renders
 
 
-def digest_of(model: Native, steps: int, guidance: float) -> str:
-    """A short name for what generates: the transformer's and the codec's files and how they are sampled."""
-    digest = hashlib.sha256(f"{steps} {guidance}".encode())
-    for part in ("dit", "codec", "concepts", "text_encoder"):
-        path = model.folder / f"{part}.safetensors"
-        digest.update(path.read_bytes() if path.exists() else b"none")
-    return digest.hexdigest()[:12]
+def digest_of(paths: Iterable[Path], *choices: object) -> str:
+    """A short name for what depends on these files and choices."""
+    digest = hashlib.sha256(" ".join(map(str, choices)).encode())
+    for path in paths:
+        digest.update(path.read_bytes() if path.exists() else b"missing")
+    return digest.hexdigest()[:16]
 
 
 def generate_clips(
@@ -99,7 +104,8 @@ def generate_clips(
     """
     able = model.capabilities()
     steps, guidance = work.steps or able.default_steps, work.guidance or able.default_guidance
-    folder = work.folder / "generated" / digest_of(model, steps, guidance) / name
+    files = (model.folder / file for file in MODEL_FILES)
+    folder = work.folder / "generated" / digest_of(files, steps, guidance, work.expand) / name
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for start in range(0, len(texts), BATCH):
@@ -113,6 +119,7 @@ def generate_clips(
                 steps=steps,
                 guidance=guidance,
                 size=SIZE,
+                expand=work.expand,
             )
             _save(path, videos)
             say(f"{name}: {start + len(batch)} of {len(texts)} clips")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,8 @@ from haneul.model.codec import GROUP
 from haneul.train.codec import psnr, to_video
 
 CLIPS = 12
-FIRST_GOAL, LAST_GOAL = 28.0, 25.0  #: dB
-SEAM_GOAL = 1.3  #: of the clip's median change from frame to frame
 KEPT = 17  #: base frames of a clip that is extended
+TURN = 10  #: latent frames of a loop, thirds of a second
 
 Frames = NDArray[np.float32]  # [T, H, W, 3] in -1..1
 
@@ -37,59 +37,71 @@ def shown(model: Native, picture: NDArray[np.uint8]) -> torch.Tensor:
     return coded.float()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A held-out render, base frames uint8 [T, H, W, 3], and what the model is asked to make of its caption."""
+
+    model: Native
+    video: NDArray[np.uint8]
+    asked: dict[str, Any]
+
+    def made(self, mode: str, *given: Given, seconds: float = 4.0, loop: bool = False) -> Frames:
+        """Base frames of the model's answer."""
+        z = self.model.latents(Request(**self.asked, mode=mode, seconds=seconds, given=given, loop=loop))
+        with torch.no_grad():
+            clip = self.model.codec.decode(z)[0].float().clamp(-1, 1)
+        found: Frames = clip.permute(1, 2, 3, 0).numpy()
+        return found
+
+    def against(self, frame: Frames, picture: NDArray[np.uint8]) -> float:
+        """PSNR of a frame against a given picture as the codec gives it back."""
+        return psnr(torch.from_numpy(frame).permute(2, 0, 1), shown(self.model, picture))
+
+    def first_frame_db(self) -> float:
+        first = self.video[:1]
+        return self.against(self.made("image-to-video", Given(frames=first))[0], first[0])
+
+    def last_frame_db(self) -> float:
+        end = len(self.video) - 1
+        given = Given(frames=self.video[:1]), Given(frames=self.video[-1:], at=RATE * end)
+        return self.against(self.made("keyframes", *given)[end], self.video[end])
+
+    def extension_seam(self) -> float:
+        kept = self.video[:KEPT].repeat(RATE, 0)[: RATE * (KEPT - 1) + 1]  # at the finished rate
+        return seam(self.made("extend", Given(frames=kept)), KEPT - 1)
+
+    def loop_seam(self) -> float:
+        frames = self.made("loop", seconds=TURN / 3, loop=True)
+        begin, turn = GROUP + 1, GROUP * TURN  # a loop is cut at its second group
+        return seam(np.concatenate([frames[begin : begin + turn], frames[begin : begin + 1]]), turn - 1)
+
+
 def measure(work: Work, model: Native, say: Say, count: int = CLIPS) -> dict[str, Any]:
     """Of `count` held-out renders: the first frame of image to video and the last one between two keyframes against
     the given picture through the codec; and the seams of an extension and of a loop."""
     videos, facts = load_videos(render_held_out(work, count, say), count)
     able = model.capabilities()
-    first, last, extended, closed = [], [], [], []
+    found: dict[str, list[float]] = {key: [] for key, *_ in ROWS}
     for i, (video, clip_facts) in enumerate(zip(videos, facts, strict=True)):
-        asked: dict[str, Any] = {
+        asked = {
             "prompt": word(clip_facts, i).text, "size": SIZE, "seed": i, "steps": work.steps or able.default_steps,
             "guidance": work.guidance or able.default_guidance,
         }  # fmt: skip
-
-        def made(mode: str, seconds: float, *given: Given, asked: dict[str, Any] = asked, loop: bool = False) -> Frames:
-            request = Request(**asked, mode=mode, seconds=seconds, given=given, loop=loop)
-            z = model.latents(request)
-            with torch.no_grad():
-                clip = model.codec.decode(z)[0].float().clamp(-1, 1)
-            found: Frames = clip.permute(1, 2, 3, 0).numpy()
-            return found
-
-        def against(frame: Frames, picture: NDArray[np.uint8]) -> float:
-            return psnr(torch.from_numpy(frame).permute(2, 0, 1), shown(model, picture))
-
-        begun = made("image-to-video", 4.0, Given(frames=video[:1]))
-        first.append(against(begun[0], video[0]))
-        ends = made("keyframes", 4.0, Given(frames=video[:1]), Given(frames=video[-1:], at=RATE * (len(video) - 1)))
-        last.append(against(ends[len(video) - 1], video[-1]))
-        twice = video[:KEPT].repeat(RATE, 0)[: RATE * (KEPT - 1) + 1]  # at the finished rate
-        extended.append(seam(made("extend", 4.0, Given(frames=twice)), KEPT - 1))
-        turn = made("loop", 10 / 3, loop=True)
-        period = GROUP * model.period(Request(**asked, seconds=10 / 3, loop=True))
-        begin = GROUP + 1  # the second group, where a loop is cut
-        around = np.concatenate([turn[begin : begin + period], turn[begin : begin + 1]])
-        closed.append(seam(around, period - 1))
+        case = Case(model=model, video=video, asked=asked)
+        for key, values in found.items():
+            values.append(getattr(case, key)())
         say(f"modes: {i + 1} of {count} clips")
-
-    def told(values: list[float]) -> dict[str, float]:
-        low, middle, high = np.percentile(values, (25, 50, 75))
-        return {"median": round(float(middle), 2), "p25": round(float(low), 2), "p75": round(float(high), 2)}
-
-    return {
-        "clips": count,
-        "first_frame_db": told(first) | {"goal": FIRST_GOAL},
-        "last_frame_db": told(last) | {"goal": LAST_GOAL},
-        "extension_seam": told(extended) | {"goal": SEAM_GOAL},
-        "loop_seam": told(closed) | {"goal": SEAM_GOAL},
-    }
+    result: dict[str, Any] = {"clips": count}
+    for key, _, _, _, goal in ROWS:
+        low, middle, high = (round(float(v), 2) for v in np.percentile(found[key], (25, 50, 75)))
+        result[key] = {"median": middle, "p25": low, "p75": high, "goal": goal}
+    return result
 
 
-#: What the report says of each figure: (its key, the measure, unit, sign of the goal).
-ROWS: tuple[tuple[str, str, str, str], ...] = (
-    ("first_frame_db", "image to video: first frame against the picture through the codec", " dB", "≥"),
-    ("last_frame_db", "between keyframes: last frame against the picture through the codec", " dB", "≥"),
-    ("extension_seam", "seam of an extension over the median change between frames", "", "≤"),
-    ("loop_seam", "seam of a loop over the median change between frames", "", "≤"),
+#: What is measured: (method of Case, what the report calls it, unit, sign of the goal, goal).
+ROWS: tuple[tuple[str, str, str, str, float], ...] = (
+    ("first_frame_db", "image to video: first frame against the picture through the codec", " dB", "≥", 28.0),
+    ("last_frame_db", "between keyframes: last frame against the picture through the codec", " dB", "≥", 25.0),
+    ("extension_seam", "seam of an extension over the median change between frames", "", "≤", 1.3),
+    ("loop_seam", "seam of a loop over the median change between frames", "", "≤", 1.3),
 )

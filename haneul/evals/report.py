@@ -6,7 +6,6 @@ sampling), so a report that was interrupted, or that is asked for one more measu
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -22,7 +21,7 @@ import torch
 from haneul.backbones.native import Native
 from haneul.errors import InputError
 from haneul.evals import fidelity, following, modes, physics, speed
-from haneul.evals.clips import Work
+from haneul.evals.clips import MODEL_FILES, Work, digest_of
 from haneul.evals.data import Say
 from haneul.evals.reader import Reader, load_reader
 from haneul.model.checkpoint import load
@@ -30,16 +29,13 @@ from haneul.train.pipeline import commit
 from haneul.video.io import atomic_output
 
 MEASURES: Final = ("speed", "reader", "following", "fidelity", "modes", "physics")
-#: Files of the model that each measure depends on.
-_MODEL: Final = ("dit", "codec", "concepts", "text_encoder")
+_WHOLE: Final = (*MODEL_FILES, "upscaler.safetensors")
+#: Files of the model that each measure depends on, and the measures that the reader takes no part in.
 _FILES: Final[dict[str, tuple[str, ...]]] = {
-    "speed": (*_MODEL, "upscaler"),
-    "reader": (),
-    "following": _MODEL,
-    "fidelity": (*_MODEL, "upscaler"),
-    "modes": _MODEL,
-    "physics": _MODEL,
-}
+    "speed": _WHOLE, "reader": (), "following": MODEL_FILES, "fidelity": _WHOLE, "modes": MODEL_FILES,
+    "physics": MODEL_FILES,
+}  # fmt: skip
+_UNREAD: Final = ("speed", "modes", "physics")
 Row = tuple[str, str, str, str]  # measure, goal, figure, beside it
 
 
@@ -75,14 +71,11 @@ def _measure(name: str, parts: _Parts, say: Say) -> dict[str, Any]:
 
 def _key(name: str, work: Work) -> str:
     """Changes with everything that the result of a measure depends on."""
-    choice = [name, commit() if name == "speed" else str(work.clips)]
+    choice: list[object] = [name, commit() if name == "speed" else work.clips]
     if name not in ("speed", "reader"):
-        choice += [str(work.steps), str(work.guidance), str(work.korean if name == "following" else None)]
-    digest = hashlib.sha256(" ".join(choice).encode())
-    files = [work.weights / f"{part}.safetensors" for part in _FILES[name]]
-    for path in [*files, *([] if name in ("speed", "modes", "physics") else [work.reader])]:
-        digest.update(path.read_bytes() if path.exists() else b"missing")
-    return digest.hexdigest()[:16]
+        choice += [work.steps, work.guidance, work.expand, work.korean if name == "following" else None]
+    files = [work.weights / file for file in _FILES[name]]
+    return digest_of([*files, *(() if name in _UNREAD else (work.reader,))], *choice)
 
 
 def machine() -> dict[str, Any]:
@@ -209,7 +202,7 @@ def _modes_rows(r: dict[str, Any]) -> list[Row]:
     return [
         (what, f"{sign} {r[key]['goal']:g}{unit}", f"{r[key]['median']:g}{unit}",
          f"half of {r['clips']} clips within {r[key]['p25']:g} to {r[key]['p75']:g}{unit}")
-        for key, what, unit, sign in modes.ROWS
+        for key, what, unit, sign, _ in modes.ROWS
     ]  # fmt: skip
 
 

@@ -29,12 +29,12 @@ class CodecRecipe:
     data: Path
     output: Path
     budget: float = 900.0
-    batch: int = 8  # clips
+    batch: int = 6  # clips
     window: int = 13  # frames
-    learning_rate: float = 6e-4
+    learning_rate: float = 4e-4
     edge: float = 0.5  # weight of the gradient loss
     motion: float = 1.0  # weight of the loss on changes from frame to frame, which a group's borders must not show
-    noise: float = 0.4  # most of the latent noise that the decoder sees, so that it forgives a sampler's errors
+    noise: float = 0.25  # most of the latent noise that the decoder sees, so that it forgives a sampler's errors
     held_out_every: int = 16  # every n-th shard is for measuring
     threads: int = 2
     seed: int = 0
@@ -125,7 +125,7 @@ def start(preset: Preset, train: list[Path]) -> Codec:
 
 
 @torch.no_grad()
-def guess_linearly(codec: Codec, train: list[Path], *, noise: float = 0.1, limit: int = 640) -> None:
+def guess_linearly(codec: Codec, train: list[Path], *, noise: float = 0.15, limit: int = 960) -> None:
     """Set the decoder's linear branch to the least-squares guess of a group's pixels from the latents of the group and
     its two neighbours (a Wiener filter), given latents that are off by `noise`; clips and single pictures alike."""
     C = codec.cfg.latent
