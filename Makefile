@@ -1,5 +1,6 @@
 # Everything that a newcomer needs:
 #   make video PROMPT="a red ball bounces in the snow"     sets up what is missing and writes out.mp4 (or OUT=...)
+#   make service                                           sets up what is missing and serves OpenAI's videos API here
 #   make test                                              sets up what is missing and runs every check
 # Variables: PYTHON (3.11 or newer), VENV (where the virtual environment is), PIP_ARGS (more options for pip).
 
@@ -9,7 +10,7 @@ OUT ?= out.mp4
 PIP_ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help video test lint clean setup setup-dev
+.PHONY: help video service test lint clean setup setup-serve setup-dev
 
 # Values go to the recipes through the environment, literally: quotes, spaces and dollar signs in them are theirs.
 override PROMPT := $(value PROMPT)
@@ -18,7 +19,7 @@ override VENV := $(value VENV)
 export PROMPT OUT VENV PYTHON
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 # Installs only when pyproject.toml or constraints.txt changed since the last time. The stamp is written last, so an
 # interrupted set-up starts again. With the development tools the plain set-up is there too.
@@ -42,12 +43,18 @@ endef
 setup:
 	$(call INSTALL,.,-core,-core)
 
+setup-serve:
+	$(call INSTALL,.[serve],-serve,-core -serve)
+
 setup-dev:
-	$(call INSTALL,.[dev],-dev,-core -dev)
+	$(call INSTALL,.[dev],-dev,-core -serve -dev)
 
 video: setup
 	@if [ -z "$$PROMPT" ]; then echo 'error: say what to show: make video PROMPT="a red ball bounces in the snow"' >&2; exit 2; fi
 	@"$$VENV/bin/python" -m haneul generate -o "$$OUT" --overwrite -- "$$PROMPT"
+
+service: setup-serve
+	@exec "$$VENV/bin/python" -m haneul serve
 
 lint: setup-dev
 	@"$$VENV/bin/python" -m ruff check .

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 #: Name -> the module that has it.
 _HOMES = {
-    "generate": "engine", "vary": "variations", "film": "storyboard", "verify": "trust.credentials", "extend": "edits",
+    "generate": "engine", "vary": "variations", "film": "storyboard", "verify": "trust.origin", "extend": "edits",
     "connect": "edits", "loop": "edits", "retake": "edits", "keyframes": "edits", "remix": "edits", "inpaint": "edits",
     "blend": "edits",
 }  # fmt: skip
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from haneul.edits import blend, connect, extend, inpaint, keyframes, loop, remix, retake
     from haneul.engine import generate
     from haneul.storyboard import film
-    from haneul.trust.credentials import verify
+    from haneul.trust.origin import verify
     from haneul.variations import vary
 
 

@@ -3,6 +3,7 @@
 `haneul config show` prints where the file is looked for and what is in force, in the form that the file takes:
 
     threads = 2
+    model = "~/models/Wan2.2-TI2V-5B-Diffusers"
 
     [folders]
     data = "~/haneul"
@@ -10,6 +11,10 @@
     [credentials]
     certificate_chain = "signer-chain.pem"
     private_key = "signer-key.pem"
+
+    [expander]
+    url = "http://localhost:11434/v1"
+    model = "llama3.2"
 
 The one environment variable is HANEUL_HOME: a folder that then holds everything (config.toml, data, cache).
 """
@@ -29,7 +34,12 @@ from haneul.errors import InputError
 
 _FOLDERS = ("data", "cache", "weights")
 _CREDENTIALS = ("certificate_chain", "private_key", "trust_anchors")
-_SECTIONS = {"folders": _FOLDERS, "credentials": _CREDENTIALS}
+_SCREEN = ("policy", "artists", "figures", "trademarks", "known_bad", "known_works")
+_SECTIONS = {"folders": _FOLDERS, "credentials": _CREDENTIALS, "screen": _SCREEN}  # of paths
+#: Of the section [expander]: what its keys are in Settings.
+_EXPANDER = {
+    "url": "expander_url", "model": "expander_model", "key_file": "expander_key_file", "seconds": "expander_seconds",
+}  # fmt: skip
 MAX_THREADS = 1024
 
 
@@ -43,11 +53,24 @@ class Settings:
     certificate_chain: Path | None = None  #: PEM, the signing certificate first; None: a local one is made
     private_key: Path | None = None  #: PEM, unencrypted, of the chain's first certificate
     trust_anchors: Path | None = None  #: PEM bundle of roots whose signers count as trusted in `haneul verify`
+    policy: Path | None = None  #: TOML, a site's changes of the screen's policy (screen/policy.py)
+    artists: Path | None = None  #: names that are added to those who don't want their style imitated, one a line
+    figures: Path | None = None  #: names that are added to the public figures
+    trademarks: Path | None = None  #: names that are added to the trademarks
+    known_bad: Path | None = None  #: PDQ hashes of pictures that are neither taken nor made, one a line
+    known_works: Path | None = None  #: PDQ hashes and names of works of which nothing made may be a near copy
     threads: int = 0  #: processor threads; 0 uses every core
+    model: str = ""  #: an open checkpoint to use, a folder or owner/name of the hub; "": Haneul's own
+    expander_url: str = ""  #: a chat endpoint that makes short prompts longer (prompt/expander.py); "": none
+    expander_model: str = ""  #: "": the first one that it offers
+    expander_key_file: Path | None = None  #: a file with the key that it wants
+    expander_seconds: float = 20.0  #: that it may take
 
     def __post_init__(self) -> None:
         if not isinstance(self.threads, int) or isinstance(self.threads, bool) or not 0 <= self.threads <= MAX_THREADS:
             raise InputError(f"threads is {self.threads!r}; give a whole number from 0 (every core) to {MAX_THREADS}")
+        if not isinstance(self.model, str) or "\0" in self.model:
+            raise InputError(f"model is {self.model!r}; give a folder or a name of the hub in quotes")
         if (self.certificate_chain is None) != (self.private_key is None):
             given = "certificate_chain" if self.certificate_chain else "private_key"
             raise InputError(f"only {given} is set; credentials.certificate_chain and .private_key belong together")
@@ -88,7 +111,7 @@ def _home() -> Path | None:
 
 
 def _settings(table: dict[str, Any], base: Path) -> Settings:
-    _refuse_unknown(table, ("threads", *_SECTIONS), "")
+    _refuse_unknown(table, ("threads", "model", *_SECTIONS, "expander"), "")
     values: dict[str, Any] = {}
     for section, names in _SECTIONS.items():
         entries = table.get(section, {})
@@ -99,10 +122,28 @@ def _settings(table: dict[str, Any], base: Path) -> Settings:
             if not isinstance(value, str) or not value or "\0" in value:
                 raise InputError(f"{section}.{name} is {value!r}; give a path in quotes")
             values[name] = (base / Path(value).expanduser()).absolute()
+    values |= _expander(table.get("expander", {}), base)
     home = _home()
     data = values.pop("data", home / "data" if home else platformdirs.user_data_path("haneul", appauthor=False))
     cache = values.pop("cache", home / "cache" if home else platformdirs.user_cache_path("haneul", appauthor=False))
-    return Settings(data=data, cache=cache, threads=table.get("threads", 0), **values)
+    plain = {name: table[name] for name in ("threads", "model") if name in table}
+    return Settings(data=data, cache=cache, **plain, **values)
+
+
+def _expander(entries: object, base: Path) -> dict[str, Any]:
+    if not isinstance(entries, dict):
+        raise InputError(f"expander is {entries!r}; it is a table: write [expander]")
+    _refuse_unknown(entries, tuple(_EXPANDER), "expander.")
+    for name, value in entries.items():
+        if name == "seconds":
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 600:
+                raise InputError(f"expander.seconds is {value!r}; give a number above 0 and up to 600")
+        elif not isinstance(value, str) or "\0" in value:
+            raise InputError(f"expander.{name} is {value!r}; give it in quotes")
+    values: dict[str, Any] = {_EXPANDER[name]: value for name, value in entries.items()}
+    if values.get("expander_key_file"):
+        values["expander_key_file"] = (base / Path(values["expander_key_file"]).expanduser()).absolute()
+    return values
 
 
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:
@@ -116,14 +157,20 @@ def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], prefix: str) 
 def to_toml(settings: Settings) -> str:
     """The settings as the text of a settings file: reading it back gives equal settings."""
     lines = [f"threads = {settings.threads}"]
+    lines.append(f"model = {quoted(settings.model)}" if settings.model else "# model is not set: Haneul's own")
     for section, names in _SECTIONS.items():
         entries = [(name, getattr(settings, name)) for name in names]
         lines += ["", f"[{section}]"]
-        lines += [f"{name} = {_quote(value)}" if value else f"# {name} is not set" for name, value in entries]
+        lines += [f"{name} = {quoted(value)}" if value else f"# {name} is not set" for name, value in entries]
+    lines += ["", "[expander]"]
+    for name, field in _EXPANDER.items():
+        value = getattr(settings, field)
+        text = f"{value:g}" if name == "seconds" else quoted(value) if value else ""
+        lines.append(f"{name} = {text}" if text else f"# {name} is not set")
     return "\n".join(lines) + "\n"
 
 
-def _quote(path: Path) -> str:
+def quoted(value: Path | str) -> str:
     """A TOML basic string."""
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haneul.backbones.base import Capabilities, Given
-from haneul.engine import SIDES, Options, Result, Take, check_shape, make
+from haneul.engine import SIDES, Options, Result, Take, check_shape, given_says, make
 from haneul.errors import InputError
 from haneul.video import io
 from haneul.video.picture import read_picture
@@ -212,8 +212,7 @@ def blend(
 
 def made(prompt: str, plan: Callable[[Capabilities], Take], options: Options) -> Result:
     """As `engine.make`, but what the prompt leaves open is not filled in unless asked for: what is given says it."""
-    everything: Options = {"expand": False, **options}
-    return make(prompt, plan, **everything)
+    return make(prompt, plan, **given_says(options))
 
 
 def between(

@@ -1,11 +1,11 @@
 """READ FIRST. A sentence in, a signed video out, in plain order:
 
-    prompt -> language -> text encoder -> concepts -> transformer (N steps) -> codec -> upscaler -> watermark -> mp4
-    -> signature
+    prompt -> screen -> language -> text encoder -> concepts -> transformer (N steps) -> codec -> upscaler -> watermark
+    -> mp4 -> screen -> signature
 
 Every frame that Haneul makes goes through `make` here: command line, Python, service, and every mode of edits.py.
-Watermark and signature are stages of it and not options, so nothing leaves without them; what is put together from
-finished files (storyboard.py, variations.py) is signed again with those files as its ingredients.
+Screen, watermark and signature are stages of it and not options, so nothing leaves without them; what is put together
+from finished files (storyboard.py, variations.py) is signed again with those files as its ingredients.
 """
 
 from __future__ import annotations
@@ -15,26 +15,31 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, BinaryIO, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haneul.backbones.base import Backbone, Capabilities, Given, Identity, Progress, Request
+from haneul import screen
+from haneul.backbones.base import Backbone, Capabilities, Given, Glimpse, Identity, Memory, Progress, Request
 from haneul.config import Settings, load_settings
 from haneul.errors import InputError
+from haneul.prompt import action as actions
 from haneul.prompt import language
 from haneul.prompt.camera import AXES, parse, velocities
-from haneul.trust import credentials
-from haneul.trust.watermark import NoWatermark, Watermark
+from haneul.prompt.expander import Expander, agrees, describe, expander_of
+from haneul.trust import credentials, stamp
 from haneul.video import io
-from haneul.video.picture import is_animation, is_picture, read_picture, write_gif, write_picture
+from haneul.video.live import live_output
+from haneul.video.output import is_video, write_video
+from haneul.video.picture import Keep, is_picture, read_picture, write_picture
 
 OUTPUT = "out.mp4"
 #: What the report repeats of a request.
 ASKED = ("prompt", "negative", "remember", "seconds", "size", "seed", "steps", "guidance", "mode", "loop")
 SIDES = (64, 1920)  #: shortest and longest side of a picture in pixels
 MAX_STEPS = 200
+STRANGE = 0.3  #: share of words that the model never learned, from which a chat endpoint's caption is none for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +77,18 @@ class Options(TypedDict, total=False):
     negative: str
     remember: str
     expand: bool
+    expander: str | Expander | None
     camera: str | NDArray[np.float32] | None
+    action: str | NDArray[np.float32] | None
     overwrite: bool
     preview: str | Path | None
+    stream: str | Path | BinaryIO | None
     progress: Progress | None
+    glimpse: Glimpse | None
+    memory: Memory | None
     settings: Settings | None
     backbone: Backbone | None
+    model: str | Path | None
 
 
 def generate(
@@ -103,7 +114,7 @@ def generate(
         raise InputError("a loop has no beginning, so none can be given; leave out the image or the loop")
     mode = "text-to-image" if still else "loop" if loop else "text-to-video" if image is None else "image-to-video"
     if image is not None:
-        options = {"expand": False, **options}  # the picture says what the prompt leaves open
+        options = given_says(options)
 
     def plan(able: Capabilities) -> Take:
         frames = 1 if still else max(1, round(seconds * able.fps))
@@ -111,6 +122,32 @@ def generate(
             return Take(mode=mode, size=size, frames=frames, loop=loop)
         given = (Given(frames=read_picture(image)[None]),)
         return Take(mode=mode, size=size, frames=frames, given=given, media=(Path(image),))
+
+    return make(prompt, plan, **options)
+
+
+def guided(
+    prompt: str,
+    guide: Callable[[float, float], NDArray[np.uint8]],
+    *,
+    hold: float = 0.4,
+    seconds: float = 4.0,
+    size: tuple[int, int] = (896, 512),
+    **options: Unpack[Options],
+) -> Result:
+    """Make a video that follows another one, which is not seen itself: `guide(seconds, fps)` gives it, uint8 [T, H, W,
+    3], such as a scene that was simulated (world/guide.py). A model that takes control follows it as it is; of a model
+    that only makes videos anew, `hold` of it stays. For open checkpoints; the rest as `make`.
+    """
+    check_shape(seconds, size)
+
+    def plan(able: Capabilities) -> Take:
+        if "guided" not in able.modes:
+            raise InputError(f"this model cannot follow a guide; it can: {', '.join(able.modes)}")
+        frames = guide(seconds, able.fps)
+        return Take(
+            mode="guided", size=size, frames=len(frames), given=(Given(frames=frames, keep=hold, control=True),)
+        )
 
     return make(prompt, plan, **options)
 
@@ -126,22 +163,35 @@ def make(
     negative: str = "",
     remember: str = "",
     expand: bool = True,
+    expander: str | Expander | None = None,
     camera: str | NDArray[np.float32] | None = None,
+    action: str | NDArray[np.float32] | None = None,
     overwrite: bool = False,
     preview: str | Path | None = None,
+    stream: str | Path | BinaryIO | None = None,
     progress: Progress | None = None,
+    glimpse: Glimpse | None = None,
+    memory: Memory | None = None,
     settings: Settings | None = None,
     backbone: Backbone | None = None,
+    model: str | Path | None = None,
 ) -> Result:
     """The one way out: every mode plans a take (see edits.py), and this makes, writes and signs it.
 
     `guidance` is how strictly the prompt is followed (1 to 20); `negative` what to keep away from; `remember` says
     what holds where the prompt is silent (the subject and its look, the place, the style), so that several shots fit
     together; with `expand` what is still open is filled in by a scene that the model has seen, drawn by the seed, and
-    told in the report; `camera` is its path, in words ("orbit left 40, then push in", see prompt/camera.py) or as six
-    numbers for each new frame; `preview` is a .png of sampled frames, signed too. Raises InputError for what
-    cannot be used, OutputError when the file cannot be written, CredentialError when it could not be signed: all three
-    before any compute is spent where that can be known. A file of the final name is always whole.
+    told in the report, after a chat endpoint (`expander`: its address, or the settings' one) has described it;
+    `camera` is its path, in words ("orbit left 40, then push in", see prompt/camera.py) or as six
+    numbers for each new frame; `action` what the subject does, in words ("drive, then jump", see prompt/action.py) or
+    as four numbers for each new frame; `preview` is a .png of sampled frames, signed too; `stream` is a file or an
+    open binary stream where the video can be watched while it is made (video/live.py), and the file goes away at the
+    end; `glimpse` may look at what is becoming of it at every step, small, screened and marked, but not signed;
+    `memory` holds what is done already, so that the same request, with a seed, goes on where its process ended;
+    `model` is another model than the settings', see `backbone_of`.
+    Raises InputError for what cannot be used, RefusedError for what the screen refuses, OutputError when the file
+    cannot be written, CredentialError when it could not be signed: all before any compute is spent where that can be
+    known. A file of the final name is always whole.
     """
     began = time.monotonic()
     settings = settings or load_settings()
@@ -151,58 +201,119 @@ def make(
     check_numbers(steps, guidance, seed)
     if isinstance(camera, str) and camera:
         parse(camera)  # before anything is loaded
+    if isinstance(action, str) and action:
+        actions.parse(action)
     check_names(output, preview, overwrite)
-    signer = credentials.check_signer(settings)
-    with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
-        backbone = backbone or default_backbone(settings)
+    if stream is not None and Path(output).suffix.lower() != ".mp4":
+        raise InputError(f"{Path(output).name} cannot be streamed while it is made; name the output .mp4")
+    if isinstance(stream, str | Path) and Path(stream).absolute() == Path(output).absolute():
+        raise InputError(f"the stream and the finished video are both {Path(output).name}; name another for the stream")
+    chat = expander_of(expander, settings)
+    ours = stamp.ready(settings)
+    flagged = screen.words(settings, prompt=prompt, negative=negative, remember=remember)
+    with (
+        live_output(stream, overwrite=overwrite) as live,
+        io.atomic_output(Path(output), overwrite=overwrite) as unsigned,
+    ):
+        backbone = backbone or backbone_of(model, settings)
         able = backbone.capabilities()
         take = plan(able)
+        flagged += screen.given(settings, take.media, [given.frames for given in take.given])
+        seed = secrets.randbelow(2**31) if seed is None else seed
+        about = remembered.encoded if remembered else ""
+        caption, doubts = described(checked.encoded, about, chat, backbone, seed) if expand and chat else ("", [])
+        if caption:
+            flagged += screen.words(settings, prompt=caption)  # an endpoint is no way round the screen
         if is_picture(output) and (take.length or take.frames) != 1:
-            raise InputError(f"{take.mode} makes a video, which {Path(output).name} cannot hold; name it .mp4 or .gif")
+            raise InputError(
+                f"{take.mode} makes a video, which {Path(output).name} cannot hold; name it .mp4, .webm or .gif"
+            )
         request = Request(
             prompt=checked.encoded,
             negative=unwanted.encoded if unwanted else "",
-            remember=remembered.encoded if remembered else "",
+            remember=f"{about}. {caption}" if about and caption else about or caption,
             expand=expand,
             seconds=take.frames / able.fps,
             size=take.size,
-            seed=secrets.randbelow(2**31) if seed is None else seed,
+            seed=seed,
             steps=steps or able.default_steps,
             guidance=able.default_guidance if guidance is None else guidance,
             mode=take.mode,
             given=take.given,
             loop=take.loop,
-            camera=camera_of(camera, take, able.fps),
+            camera=path_of("camera", camera, velocities, AXES, take, able.fps),
+            action=path_of("action", action, actions.actions, len(actions.CHANNELS), take, able.fps),
             fixed=camera_slot(camera),
         )
         check_able(request, able)
-        warnings = warn_of(backbone.unknown_words(checked.encoded))
+        told_unknown = warn_of(backbone.unknown_words(checked.encoded))
+        warnings = [*ours.warnings, *flagged, *doubts, *unheard(request, able), *told_unknown]
         understood = backbone.understood(checked.encoded, request.remember)
         added = backbone.expanded(request)
         loaded = time.monotonic()
-        watermark = NoWatermark()
+        number = ours.number(request, *told(request), take.length, take.context, *take.media, backbone.identity())
+        request = replace(request, memory=memory, glimpse=glimpse and shown(glimpse, settings, ours, number))
         finished = take.join(backbone.generate(request, progress))
-        kept = Keep(watermark.embed(finished), count=take.length or take.frames)
+        kept = Keep(ours.mark(finished, number), count=take.length or take.frames)
         if is_picture(output):
             write_picture(next(iter(kept)), unsigned)
-        elif is_animation(output):
-            write_gif(kept, unsigned, fps=able.fps)
         else:
-            io.write_mp4(kept, unsigned, fps=able.fps)
+            write_video(kept, unsigned, fps=able.fps, live=live)
+        if live is not None and live.failure is not None:
+            warnings.append(f"the stream could not be written to its end: {live.failure.strerror or live.failure}")
+        warnings += backbone.notes(request)
+        warnings += screen.made(settings, kept.frames)
         identity = backbone.identity()
-        manifest = manifest_of(
-            Path(output).name, identity, mode=request.mode, seed=request.seed, media=take.media, watermark=watermark
-        )
-        credentials.sign_in_place(unsigned, manifest, signer)
+        manifest = manifest_of(Path(output).name, identity, mode=request.mode, seed=request.seed, media=take.media)
+        ours.sign(unsigned, manifest, number)
     if preview:
         sheet = io.contact_sheet(np.stack(kept.frames), columns=4, rows=-(-len(kept.frames) // 4))
-        write_signed(sheet, Path(preview), manifest, signer, overwrite=overwrite)
+        write_signed(sheet, Path(preview), manifest, ours, overwrite=overwrite)
     took = {"setup": round(loaded - began, 2), "total": round(time.monotonic() - began, 2)}
     asked = {name: getattr(request, name) for name in ASKED} | {"media": [path.name for path in take.media]}
-    asked |= {"camera": camera if isinstance(camera, str) or camera is None else camera.tolist()}
+    paths = {"camera": camera, "action": action}
+    asked |= {k: path if isinstance(path, str) or path is None else path.tolist() for k, path in paths.items()}
     report = {"prompt": prompt, "language": checked.language, "request": asked, "model": asdict(identity)}
-    report |= {"understood": understood_json(understood), "expanded": added, "warnings": warnings, "seconds": took}
+    report |= {
+        "understood": understood_json(understood),
+        "caption": caption,
+        "expanded": added,
+        "warnings": warnings,
+        "seconds": took,
+    }
     return Result(path=Path(output), seed=request.seed, warnings=warnings, report=report)
+
+
+def shown(glimpse: Glimpse, settings: Settings, ours: stamp.Stamp, number: int) -> Glimpse:
+    """Nobody sees even a glimpse that the screen has not seen, or without a mark. Raises RefusedError where it is
+    drawn."""
+
+    def look(draw: Callable[[], NDArray[np.uint8]], done: int, total: int) -> None:
+        def seen() -> NDArray[np.uint8]:
+            picture = draw()
+            screen.made(settings, [picture])
+            return next(ours.mark([picture], number))
+
+        glimpse(seen, done, total)
+
+    return look
+
+
+def given_says(options: Options) -> Options:
+    """What the prompt leaves open is not filled in, unless asked for, where given media say it."""
+    return {"expand": bool(options.get("expander")), **options}
+
+
+def described(prompt: str, remember: str, chat: Expander, backbone: Backbone, seed: int) -> tuple[str, list[str]]:
+    """A caption of the prompt by a chat endpoint, and warnings; none where it is not about what was asked."""
+    vocabulary = backbone.capabilities().vocabulary
+    caption, warning = describe(chat, prompt, seed=seed, vocabulary=vocabulary, remember=remember)
+    if caption:
+        both = [{slot: value for slot, (value, _) in backbone.understood(x).items()} for x in (prompt, caption)]
+        strange = len(backbone.unknown_words(caption)) > STRANGE * len(set(caption.split()))
+        if vocabulary and (strange or not agrees(*both)):
+            caption, warning = "", f"the expander's answer is not about the prompt and was left out: {caption[:80]!r}"
+    return caption, [warning] if warning else []
 
 
 def understand(
@@ -217,8 +328,26 @@ def understand(
     return understood_json(backbone.understood(checked.encoded)), warn_of(backbone.unknown_words(checked.encoded))
 
 
-def default_backbone(settings: Settings) -> Backbone:
-    """The bundled model."""
+def backbone_of(
+    model: str | Path | None, settings: Settings, *, weights: Path | None = None,
+    loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False,
+) -> Backbone:  # fmt: skip
+    """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
+    (backbones/open); None is the settings'. The rest is for open checkpoints, see `backbones.open.extras.Extras`.
+
+    Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
+    """
+    extras = bool(weights or loras or cache or compiled)
+    if model is None and not extras:
+        return default_backbone(settings)
+    name = settings.model if model is None else str(model)
+    if name:
+        from haneul.backbones.open.backbone import open_checkpoint
+        from haneul.backbones.open.extras import Extras
+
+        return open_checkpoint(name, settings, Extras(weights=weights, loras=loras, cache=cache, compile=compiled))
+    if extras:
+        raise InputError("weights, LoRAs, cache and compiling are for an open checkpoint; name it as the model")
     import torch
 
     from haneul.backbones.native import BUNDLED, Native
@@ -226,6 +355,11 @@ def default_backbone(settings: Settings) -> Backbone:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return Native(settings.weights or BUNDLED)
+
+
+def default_backbone(settings: Settings) -> Backbone:
+    """The settings' model."""
+    return backbone_of(settings.model, settings)
 
 
 def check_shape(seconds: float, size: tuple[int, int]) -> None:
@@ -251,18 +385,33 @@ def check_numbers(steps: int | None, guidance: float | None, seed: int | None) -
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^63 - 1")
 
 
-def camera_of(camera: str | NDArray[np.float32] | None, take: Take, fps: float) -> NDArray[np.float32] | None:
-    """The camera's velocity at every frame of a take, [frames, 6]. A path is that of the new frames; within the given
-    ones around them the camera is taken to move as where they meet."""
-    if camera is None or (isinstance(camera, str) and not camera):
+def path_of(
+    name: str, path: str | NDArray[np.float32] | None, read: Callable[[str, int, float], NDArray[np.float32]],
+    width: int, take: Take, fps: float,
+) -> NDArray[np.float32] | None:  # fmt: skip
+    """What the camera or the subject does at every frame of a take, [frames, width]. A path is that of the new frames;
+    within the given ones around them it is taken to be as where they meet."""
+    if path is None or (isinstance(path, str) and not path):
         return None
     new = take.frames - sum(take.context)
-    rates = velocities(camera, new, fps) if isinstance(camera, str) else np.asarray(camera, np.float32)
-    if rates.shape != (new, AXES) or not np.isfinite(rates).all():
+    rates = read(path, new, fps) if isinstance(path, str) else np.asarray(path, np.float32)
+    if rates.shape != (new, width) or not np.isfinite(rates).all():
         raise InputError(
-            f"the camera is {list(rates.shape)}; {AXES} finite numbers for each of {new} frames are needed"
+            f"the {name} is {list(rates.shape)}; {width} finite numbers for each of {new} frames are needed"
         )
     return np.pad(rates, (take.context, (0, 0)), mode="edge")
+
+
+def unheard(request: Request, able: Capabilities) -> list[str]:
+    """A warning for each action that the model was never shown."""
+    if request.action is None:
+        return []
+    used = [name for name, rates in zip(actions.CHANNELS, request.action.T, strict=True) if rates.any()]
+    return [
+        f"the model was never shown {name!r} as an action, and does not hear it"
+        for name in used
+        if name not in able.actions
+    ]
 
 
 def camera_slot(camera: str | NDArray[np.float32] | None) -> dict[str, str | None]:
@@ -274,7 +423,7 @@ def camera_slot(camera: str | NDArray[np.float32] | None) -> dict[str, str | Non
 
 
 def manifest_of(
-    title: str, identity: Identity, *, mode: str, seed: int, media: tuple[Path, ...], watermark: Watermark
+    title: str, identity: Identity, *, mode: str, seed: int, media: tuple[Path, ...]
 ) -> credentials.ManifestInfo:
     """What is said about something that was made."""
     return credentials.ManifestInfo(
@@ -282,19 +431,27 @@ def manifest_of(
         model=identity.model,
         weights_sha256=identity.weights_sha256,
         data_ledger_root=identity.data_ledger_root,
+        licence=identity.card.get("licence", ""),
         mode=mode,
         ingredients=media,
         seed=seed,
-        watermark=watermark.name,
     )
+
+
+def told(request: Request) -> Iterator[object]:
+    """What a request's own text leaves out: given frames, the camera's path, the subject's actions."""
+    yield from (request.camera, request.action)
+    for given in request.given:
+        yield from (given.frames, given.at, given.keep_T, given.box)
 
 
 def check_names(output: str | Path, preview: str | Path | None, overwrite: bool) -> None:
     """Refuse files that could not be written or signed under their names."""
     io.check_output(output, overwrite=overwrite)
-    if Path(output).suffix.lower() != ".mp4" and not is_picture(output) and not is_animation(output):
+    if not is_video(output) and not is_picture(output):
         raise InputError(
-            f"{Path(output).name!r} does not say what to write; name it .mp4 or .gif, or for a picture .png or .webp"
+            f"{Path(output).name!r} does not say what to write; name it .mp4, .webm or .gif, or for a picture .png or "
+            ".webp"
         )
     if preview is not None:
         if Path(preview).suffix.lower() != ".png":
@@ -317,14 +474,16 @@ def write_signed(
     picture: NDArray[np.uint8],
     path: Path,
     manifest: credentials.ManifestInfo,
-    signer: credentials.Signer,
+    ours: stamp.Stamp,
     *,
     overwrite: bool,
 ) -> None:
-    """A sheet of frames, signed as what it was taken from."""
+    """A sheet of frames, signed as what it was taken from. It is a picture of its own, with a mark of its own: those of
+    the frames in it are too small to be read."""
+    number = ours.number(picture)
     with io.atomic_output(path, overwrite=overwrite) as unsigned:
-        write_picture(picture, unsigned)
-        credentials.sign_in_place(unsigned, replace(manifest, title=path.name), signer)
+        write_picture(next(ours.mark([picture], number)), unsigned)
+        ours.sign(unsigned, replace(manifest, title=path.name), number)
 
 
 def understood_json(understood: dict[str, tuple[str, float]]) -> dict[str, dict[str, Any]]:
@@ -335,18 +494,3 @@ def understood_json(understood: dict[str, tuple[str, float]]) -> dict[str, dict[
 def warn_of(unknown: dict[str, list[str]]) -> list[str]:
     """One line for each word that the model never learned."""
     return [f"the model never learned {w!r}; nearest it knows: {', '.join(near)}" for w, near in unknown.items()]
-
-
-class Keep:
-    """Passes frames through and keeps a dozen of them, evenly spread, for a preview."""
-
-    def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int, keep: int = 12) -> None:
-        self.source = frames
-        self.frames: list[NDArray[np.uint8]] = []
-        self.picks = set(np.linspace(0, max(0, count - 1), keep).round().astype(int).tolist())
-
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        for i, frame in enumerate(self.source):
-            if i in self.picks:
-                self.frames.append(frame)
-            yield frame

@@ -43,3 +43,13 @@ class TrainingError(HaneulError):
     """Training cannot start or go on."""
 
     exit_code = 7
+
+
+class RefusedError(HaneulError):
+    """The screen refuses what was asked for (haneul/screen). `code` is the category's name, such as "gore"."""
+
+    exit_code = 8
+
+    def __init__(self, message: str, code: str = "other") -> None:
+        super().__init__(message)
+        self.code = code

@@ -29,14 +29,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from haneul import edits, engine
-from haneul.backbones.base import Backbone, Progress
+from haneul import edits, engine, screen
+from haneul.backbones.base import Backbone, Glimpse, Memory, Progress
 from haneul.config import Settings, load_settings
 from haneul.errors import InputError, OutputError
-from haneul.prompt import camera
-from haneul.trust import credentials
-from haneul.trust.watermark import NoWatermark
+from haneul.prompt import action, camera
+from haneul.trust import credentials, stamp
+from haneul.trust.registry import id_of
 from haneul.video import io
+from haneul.video.output import is_video, write_video
+from haneul.video.sizes import size_named
 from haneul.video.timeline import mix
 
 Transition = Literal["cut", "dissolve", "connect", "continue"]
@@ -58,6 +60,7 @@ class Shot:
     image: Path | None = None
     negative: str = ""
     camera: str | None = None
+    action: str | None = None
     seed: int | None = None
     guidance: float | None = None
     steps: int | None = None
@@ -129,16 +132,14 @@ def read(path: str | Path) -> Storyboard:
         raise InputError(f"shot 1 follows nothing, so it cannot be a {shots[0].transition}; leave its transition out")
     values = _checked(table, Storyboard, "the storyboard")
     if "size" in values:
-        width, _, height = str(values["size"]).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise InputError(f'size is {values["size"]!r}; write width x height in quotes, such as "896x512"')
-        values["size"] = (int(width), int(height))
+        values["size"] = size_named(values["size"])
     return Storyboard(shots=shots, **values)
 
 
 #: What values of these keys may be.
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "prompt": str, "seconds": (int, float), "transition": str, "image": str, "negative": str, "camera": str,
+    "action": str,
     "seed": int, "guidance": (int, float), "steps": int, "title": str, "size": str, "remember": str,
 }  # fmt: skip
 
@@ -176,19 +177,22 @@ def _shot(entry: object, number: int, folder: Path) -> Shot:
 
 def film(
     board: Storyboard | str | Path, *, output: str | Path = "film.mp4", redo: Sequence[int] = (),
-    overwrite: bool = False, progress: Progress | None = None, settings: Settings | None = None,
-    backbone: Backbone | None = None,
+    overwrite: bool = False, progress: Progress | None = None, glimpse: Glimpse | None = None,
+    memory: Memory | None = None, settings: Settings | None = None, backbone: Backbone | None = None,
 ) -> Film:  # fmt: skip
-    """Make the shots that are not there yet, and of all of them a film (.mp4) or an OpenTimelineIO time line (.otio).
+    """Make the shots that are not there yet, and of all of them a film (.mp4, .webm, .gif) or an OpenTimelineIO time
+    line (.otio).
 
     The shots lie in a folder beside the output, named after it. `redo` are numbers of shots (from 1) that are made
-    anew, with another seed. Raises InputError before any compute is spent where that can be known, and as
-    `engine.make`.
+    anew, with another seed. `glimpse` and `memory` as `engine.make`. Raises InputError before any compute is spent
+    where that can be known, and as `engine.make`.
     """
     board = board if isinstance(board, Storyboard) else read(board)
     target = Path(output)
-    if target.suffix.lower() not in (".mp4", ".otio"):
-        raise InputError(f"{target.name!r} does not say what to write; name it .mp4 for a film, .otio for a time line")
+    if not is_video(target) and target.suffix.lower() != ".otio":
+        raise InputError(
+            f"{target.name!r} does not say what to write; name it .mp4, .webm or .gif for a film, .otio for a time line"
+        )
     for number in redo:
         if not 1 <= number <= len(board.shots):
             raise InputError(f"there is no shot {number} to redo; the storyboard has {len(board.shots)}")
@@ -197,32 +201,40 @@ def film(
         engine.check_numbers(shot.steps, shot.guidance, shot.seed)
         if shot.camera:
             camera.velocities(shot.camera, round(24 * shot.seconds), 24)  # refused before any compute
+        if shot.action:
+            action.actions(shot.action, round(24 * shot.seconds), 24)
     io.check_output(target, overwrite=overwrite)
     settings = settings or load_settings()
-    signer = credentials.check_signer(settings)
+    ours = stamp.ready(settings)
+    texts = [shot.prompt for shot in board.shots]
+    for shot in board.shots:  # of the whole film before its first shot is made
+        screen.words(settings, prompt=shot.prompt, negative=shot.negative, where="storyboard")
+    screen.words(settings, prompt=texts[0], remember=board.remember, shots=texts, where="storyboard")
     backbone = backbone or engine.default_backbone(settings)
     identity, fps = backbone.identity(), backbone.capabilities().fps
     folder = target.with_suffix(".shots")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file, and the shots go into a folder of that name; move it away")
     folder.mkdir(exist_ok=True)
-    pieces, warnings = _make_shots(board, folder, redo, progress, settings, backbone, identity.weights_sha256)
+    watch: engine.Options = {"glimpse": glimpse, "memory": memory, "settings": settings, "backbone": backbone}
+    pieces, warnings = _make_shots(board, folder, redo, progress, watch, identity.weights_sha256)
     with io.atomic_output(target, overwrite=overwrite) as unsigned:
         if target.suffix.lower() == ".otio":
             unsigned.write_text(timeline(board, pieces, fps), encoding="utf-8")
         else:
-            io.write_mp4(joined(pieces, fps), unsigned, fps=fps)
+            number = ours.number("film", board.title, *(piece.path for piece in pieces))
+            marks = [_mark_of(piece, settings) for piece in pieces]
+            write_video(joined(pieces, fps, _marking(pieces, marks, ours, number)), unsigned, fps=fps)
             manifest = engine.manifest_of(
-                target.name, identity, mode="film", seed=board.seed, media=tuple(piece.path for piece in pieces),
-                watermark=NoWatermark(),
+                target.name, identity, mode="film", seed=board.seed, media=tuple(piece.path for piece in pieces)
             )  # fmt: skip
-            credentials.sign_in_place(unsigned, manifest, signer)
+            ours.sign(unsigned, manifest, number, parts=_spans(pieces, marks, fps, number))
     return Film(path=target, pieces=tuple(pieces), warnings=warnings)
 
 
 def _make_shots(
-    board: Storyboard, folder: Path, redo: Sequence[int], progress: Progress | None, settings: Settings,
-    backbone: Backbone, weights: str,
+    board: Storyboard, folder: Path, redo: Sequence[int], progress: Progress | None, shared: engine.Options,
+    weights: str,
 ) -> tuple[list[Piece], list[str]]:  # fmt: skip
     """What is missing of the shots and of the bridges between them is made, in order."""
     pieces: list[Piece] = []
@@ -238,10 +250,11 @@ def _make_shots(
         pieces.append(piece)
         if not piece.new:
             return
-        options = {"output": piece.path, "settings": settings, "backbone": backbone, "remember": board.remember}
+        options: dict[str, Any] = {**shared, "output": piece.path, "remember": board.remember}
         options |= {"progress": _numbered(progress, piece, len(board.shots)), "size": board.size}
         shot = piece.shot
-        options |= {"steps": shot.steps, "guidance": shot.guidance, "negative": shot.negative, "camera": shot.camera}
+        options |= {"steps": shot.steps, "guidance": shot.guidance, "negative": shot.negative}
+        options |= {"camera": shot.camera, "action": shot.action}
         warnings.extend(
             f"shot {piece.number}: {line}" for line in way(*files, shot.prompt, **options, **given).warnings
         )
@@ -281,6 +294,7 @@ def _digest(board: Storyboard, shot: Shot, seed: int, before: Path | None, weigh
         board.remember,
         before.name if before is not None and shot.transition == "continue" else "",
         weights,
+        *([shot.action] if shot.action else []),  # shots without one keep the name that they had before there were any
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -307,13 +321,51 @@ def lengths(pieces: Sequence[Piece]) -> list[int]:
     return [io.probe(piece.path).frames or 0 for piece in pieces]
 
 
-def joined(pieces: Sequence[Piece], fps: float) -> Iterator[io.Frame]:
+def _mark_of(piece: Piece, settings: Settings) -> str | None:
+    """The watermark's value that a piece's valid credentials state."""
+    verdict = credentials.verify(piece.path, settings=settings)
+    return verdict.bindings[0] if verdict.here and verdict.bindings else None
+
+
+def _marking(
+    pieces: Sequence[Piece], marks: Sequence[str | None], ours: stamp.Stamp, number: int
+) -> Callable[[Piece], Iterator[io.Frame]]:
+    """How the frames of a piece are read: as they are if they carry a mark, for a second one over it would only weaken
+    both; with the film's own mark otherwise."""
+    bare = {piece.path for piece, mark in zip(pieces, marks, strict=True) if mark is None}
+
+    def read(piece: Piece) -> Iterator[io.Frame]:
+        frames = io.stream_video(piece.path)
+        return ours.mark(frames, number) if piece.path in bare else frames
+
+    return read
+
+
+def _spans(
+    pieces: Sequence[Piece], marks: Sequence[str | None], fps: float, number: int
+) -> tuple[credentials.Binding, ...]:
+    """Which mark lies in which milliseconds of the film."""
+    spans, at = [], 0
+    for following, count, mark in zip([*pieces[1:], None], lengths(pieces), marks, strict=True):
+        span = (round(1000 * at / fps), round(1000 * (at + count) / fps))
+        spans.append(credentials.Binding(value=mark or id_of(number), span=span))
+        at += count - crossing(count, following, fps)
+    return tuple(spans)
+
+
+def _as_it_is(piece: Piece) -> Iterator[io.Frame]:
+    return io.stream_video(piece.path)
+
+
+def joined(
+    pieces: Sequence[Piece], fps: float, read: Callable[[Piece], Iterator[io.Frame]] = _as_it_is
+) -> Iterator[io.Frame]:
     """The film's frames, as they are read: no more is in memory than what crosses from one piece into the next."""
     tail: list[io.Frame] = []  # the end of the piece before
     for piece, following, count in zip(pieces, [*pieces[1:], None], lengths(pieces), strict=True):
         kept = count - crossing(count, following, fps)
         leaving: list[io.Frame] = []
-        for i, frame in enumerate(io.stream_video(piece.path)):
+        for i, frame in enumerate(read(piece)):
             entered = mix(tail[i], frame, (i + 1) / (len(tail) + 1)) if i < len(tail) else frame
             if i < kept:
                 yield entered

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from haneul import engine
 from haneul.config import load_settings
 from haneul.errors import InputError
-from haneul.trust import credentials
-from haneul.trust.watermark import NoWatermark
+from haneul.trust import stamp
 from haneul.video import io
 from haneul.video.picture import is_picture, read_picture
 
@@ -47,9 +46,6 @@ def vary(
         results.append(engine.generate(prompt, settings=settings, backbone=backbone, **options))
         frames = read_picture(path)[None] if is_picture(path) else io.read_video(path).frames
         rows.append(io.contact_sheet(frames, columns=min(3, len(frames)), rows=1))
-    manifest = engine.manifest_of(
-        sheet.name, backbone.identity(), mode="variations", seed=first, media=tuple(paths), watermark=NoWatermark()
-    )
-    signer = credentials.check_signer(settings)
-    engine.write_signed(np.concatenate(rows), sheet, manifest, signer, overwrite=overwrite)
+    manifest = engine.manifest_of(sheet.name, backbone.identity(), mode="variations", seed=first, media=tuple(paths))
+    engine.write_signed(np.concatenate(rows), sheet, manifest, stamp.ready(settings), overwrite=overwrite)
     return results, sheet

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import visiting
+from buckets import bucket
+from clusters import cluster, missing
+from hypothesis import settings
 from numpy.typing import NDArray
+from serving import Running
 from signers import INFO
 
 from haneul.backbones.native import BUNDLED
@@ -30,6 +37,11 @@ from haneul.world.produce import Plan, render_dataset
 
 #: Reads words and concepts, so that both ways in are tested.
 TINY_DIT = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12, text=384, concepts=sizes_of(SLOTS))
+
+#: The same examples in every run: a change is to blame for what fails. HYPOTHESIS_PROFILE=explore tries new ones.
+settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 torch.set_num_threads(1)  # small tensors, and the tests' results then don't depend on the machine's cores
 
@@ -121,6 +133,39 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def serving_home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A HANEUL_HOME whose settings name `weights`."""
+    home = tmp_path_factory.mktemp("serving")
+    (home / "config.toml").write_text(f'threads = 1\n\n[folders]\nweights = "{weights}"\n', encoding="utf-8")
+    return home
+
+
+@pytest.fixture(scope="session")
+def service(serving_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A running service with one worker, shared by all tests. Its own addresses count as trusted."""
+    running = Running(serving_home, tmp_path_factory.mktemp("service"), "--trust-host", "localhost", "--grace", "5")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a throw-away PostgreSQL database."""
+    if reason := missing():
+        pytest.skip(reason)
+    with cluster() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The URL of a throw-away bucket."""
+    pytest.importorskip("moto")
+    with bucket() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def plan() -> Plan:
     """Two shards of four tiny clips."""
     return Plan(clips=8, shard=4, seconds=4 / 3, seed=5, sizes=((64, 64),))
@@ -160,3 +205,55 @@ def codec(tiny: Recipe) -> Codec:
     net = Codec(tiny.preset.codec)
     load_into(net, load(tiny.codec, "codec")[0], tiny.codec)
     return net.requires_grad_(False)
+
+
+@pytest.fixture
+def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open checkpoints compute in float32, as what they are compared with does, on any processor."""
+    monkeypatch.setattr("haneul.model.precision.fast_dtype", lambda device="cpu": torch.float32)
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of an open family's tiny checkpoint. Not to be written to."""
+    import tiny_open  # only where it is wanted: it takes seconds
+
+    root, made = tmp_path_factory.mktemp("open"), dict[str, Path]()
+
+    def get(name: str) -> Path:
+        if name not in made:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                made[name] = tiny_open.save(name, root / name)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=visiting.CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Any, service: Running) -> Iterator[visiting.Visit]:
+    made = visiting.Visit(browser, service.root)
+    yield made
+    problems = made.problems
+    made.context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="module")
+def clips(service: Running) -> list[str]:
+    """Two finished clips of one sentence."""
+    body = {"prompt": "a cyan box slides", "seconds": 0.7, "size": "64x64", "count": 2, "seed": 21}
+    ids = [video["id"] for video in service.http.post("/haneul/variations", json=body).json()["data"]]
+    for video in ids:
+        assert service.over(video)["status"] == "completed"
+    return ids

@@ -118,7 +118,7 @@ def test_a_path_reaches_the_model(weights: Path, tmp_path: Path) -> None:
     native = Native(weights)
     asked = {"prompt": PROMPT, "seconds": 6.0, "size": (112, 64), "seed": 1, "steps": 1, "guidance": 1.0}
     rates = velocities("orbit left, then static", 144, 24)
-    ctrl, known = controls(rates, 19, 10)
+    ctrl, known = controls(rates, None, 19, (6, 4))
     assert ctrl is not None
     assert known is not None
     assert known.tolist() == [[1.0, 0.0]]

@@ -57,7 +57,7 @@ def test_help_is_light() -> None:
 
 def test_version_and_lazy_names() -> None:
     assert haneul.__version__ in invoke("--version").stdout
-    assert haneul.verify.__module__ == "haneul.trust.credentials"
+    assert haneul.verify.__module__ == "haneul.trust.origin"
     with pytest.raises(AttributeError, match="nothing"):
         _ = haneul.nothing
 
@@ -157,7 +157,8 @@ def test_output_is_checked_before_anything_is_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_processes_leave_nothing(number: int, code: int, tmp_path: Path) -> None:
     program = (
-        "import sys, time\nfrom haneul import cli\nfrom haneul.video.io import atomic_output\n"
+        "import signal, sys, time\nfrom haneul import cli\nfrom haneul.video.io import atomic_output\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without\n"
         "target = sys.argv.pop()\n"
         "@cli.main.command()\n"
         "def slow():\n"
@@ -244,7 +245,7 @@ def test_settings_survive_their_own_text(tmp_path: Path) -> None:
     [
         ("thread = 2", "unknown key thread; did you mean threads?"),
         ("[folders]\ndatas = 'x'", "unknown key folders.datas; did you mean folders.data?"),
-        ("[zzz]", "unknown key zzz; known are threads, folders, credentials"),
+        ("[zzz]", "unknown key zzz; known are threads, model, folders, credentials"),
         ("threads = -1", "threads is -1"),
         ("threads = true", "threads is True"),
         ("folders = 3", "folders is 3; it is a table"),

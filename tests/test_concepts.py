@@ -109,7 +109,7 @@ def test_every_slot_of_every_clip_exists(shards: Path) -> None:
 def test_a_reader_learns(shards: Path, tmp_path: Path) -> None:
     recipe = ConceptsRecipe(
         data=shards, text_encoder=BUNDLED / "text_encoder.safetensors", output=tmp_path / "concepts.safetensors",
-        budget=6.0, batch=32, threads=1,
+        budget=20.0, batch=32, threads=1,
     )  # fmt: skip
     said: list[str] = []
     scores = train_concepts(recipe, said.append)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_native
 import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from haneul.backbones.native import BUNDLED, Native
+from haneul.backbones.native import Native
 from haneul.cli import main
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import CheckpointError, HaneulError, InputError, TrainingError
@@ -21,12 +22,8 @@ from haneul.evals import clips, fidelity, modes, physics, report, speed
 from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, smeared, whole_clip
 from haneul.evals.following import languages, score, stated
 from haneul.evals.reader import Reader, ReaderConfig, load_reader, read
-from haneul.evals.statistics import frechet, spread, wilson
+from haneul.evals.statistics import frechet, kernel_distance, spread, wilson
 from haneul.evals.training import ReaderRecipe, accuracy, batch_of, loss_of, train_reader
-from haneul.model.checkpoint import Card, save
-from haneul.model.codec import Codec, CodecConfig
-from haneul.model.dit import DiT, DiTConfig
-from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.scene import Facts, Subject
 
 BALL = Subject(kind="ball", color="red", material="rubber")
@@ -48,21 +45,7 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder: the real text encoder, everything else tiny and random."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    dit = DiTConfig(latent=96, width=32, depth=1, heads=2, truth=12, text=384)
-    codec = CodecConfig(latent=96, width=8, learned=False)
-    upscaler = UpscalerConfig(width=8, depth=1, fine=4)
-    for part, config, net in (
-        ("dit", dit, DiT(dit)),
-        ("codec", codec, Codec(codec)),
-        ("upscaler", upscaler, Upscaler(upscaler)),
-    ):
-        card = Card(part=part, preset="nano", config=asdict(config))
-        save(folder / f"{part}.safetensors", net.state_dict(), card)
-    (folder / "text_encoder.safetensors").symlink_to(BUNDLED / "text_encoder.safetensors")
-    return folder
+    return tiny_native.write(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +289,33 @@ def test_a_seam_is_one_where_nothing_jumps() -> None:
     assert modes.seam(smooth, 4) == pytest.approx(1, rel=1e-3)
     smooth[5:] += 0.04
     assert modes.seam(smooth, 4) == pytest.approx(5, rel=1e-3)
+
+
+def test_kernel_distance_is_zero_for_two_samples_of_the_same() -> None:
+    rng = np.random.default_rng(0)
+    found = [kernel_distance(rng.normal(size=(40, 64)), rng.normal(size=(40, 64))) for _ in range(20)]
+    assert abs(np.mean(found)) < 0.02
+    assert frechet(rng.normal(size=(40, 64)), rng.normal(size=(40, 64))) > 10, "which is far from it"
+    assert kernel_distance(rng.normal(size=(40, 64)) + 0.5, rng.normal(size=(40, 64))) > 5 * max(found)
+
+
+def test_seams_are_changes_at_the_borders_of_patches() -> None:
+    rng = np.random.default_rng(0)
+    assert fidelity.seams([rng.integers(0, 256, (3, 64, 112, 3), dtype=np.uint8)]) == pytest.approx(1, abs=0.05)
+    ramp = np.arange(112, dtype=np.uint8)[None, None, :, None].repeat(64, 1).repeat(3, 3)
+    stairs = ramp // 16 * 16
+    assert fidelity.seams([ramp, ramp.transpose(0, 2, 1, 3)]) == pytest.approx(1, abs=0.1)
+    assert fidelity.seams([stairs]) > 1000
+
+
+def test_change_and_grain_tell_noise_from_smoothness() -> None:
+    ramp = np.broadcast_to(np.arange(112, dtype=np.uint8)[None, None, :, None], (9, 64, 112, 3))
+    noise = np.random.default_rng(0).integers(0, 21, (9, 64, 112, 3), dtype=np.uint8)
+    assert (fidelity.change([ramp]), fidelity.grain([ramp])) == (0, 0)
+    assert fidelity.change([ramp + noise]) == pytest.approx(7, abs=0.3)
+    assert fidelity.grain([ramp + noise]) > 10
+    brighter = np.arange(0, 90, 10, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 64, 112, 3), np.uint8)
+    assert (fidelity.change([brighter]), fidelity.grain([brighter])) == (10, 0)
 
 
 def test_judder_is_one_for_smooth_motion() -> None:

@@ -21,11 +21,13 @@ ALLOWED = {
     "prompt": {"errors", "config"},
     "video": BASE,
     "trust": BASE | {"video"},
+    "screen": BASE | {"prompt", "model", "video", "trust"},
     "backbones": BASE | {"model", "prompt", "video", "trust"},
-    "engine": BASE | {"prompt", "model", "backbones", "video", "trust"},
+    "engine": BASE | {"prompt", "model", "screen", "backbones", "video", "trust"},
     "edits": BASE | {"engine", "backbones", "video"},
     "variations": BASE | {"engine", "video", "trust"},
-    "storyboard": BASE | {"edits", "engine", "backbones", "prompt", "video", "trust"},
+    "assemble": BASE | {"engine", "screen", "backbones", "video", "trust"},
+    "storyboard": BASE | {"edits", "engine", "screen", "backbones", "prompt", "video", "trust"},
 }
 
 

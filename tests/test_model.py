@@ -13,10 +13,10 @@ from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.dit import DiT, DiTConfig
 from haneul.model.flow import LevelMix, clean_from_velocity, draw_levels, mix, shift_levels, velocity
 from haneul.model.layers import attend_fused, attend_plain
-from haneul.model.modes import Start, sample, text_to_video, timeline, with_given
+from haneul.model.modes import Start, field, sample, text_to_video, timeline, with_given
 from haneul.model.presets import preset
 from haneul.model.rollout import window_count
-from haneul.model.sampler import euler, guide, heun, multistep, schedule
+from haneul.model.sampler import Sampling, euler, guide, heun, multistep, schedule
 from haneul.model.text import Text, join
 
 TINY = DiTConfig(latent=8, width=64, depth=2, heads=2, text=384, truth=12)
@@ -94,7 +94,7 @@ def test_presets_grow_as_promised() -> None:
     with torch.device("meta"):
         models = [DiT(preset(name).dit) for name in ("nano", "mini", "base", "large")]
     sizes = [sum(p.numel() for p in model.parameters()) / 1e6 for model in models]
-    for size, low, high in zip(sizes, (8, 25, 250, 2500), (12, 45, 450, 3600), strict=True):
+    for size, low, high in zip(sizes, (18, 25, 250, 2500), (24, 45, 450, 3600), strict=True):
         assert low < size < high
     with pytest.raises(ValueError, match="known sizes"):
         preset("giant")
@@ -239,7 +239,7 @@ def test_given_tokens_never_move() -> None:
     level = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1)
     given: Start = with_given(start, image, level, gen)
     text = Text(states=torch.randn(1, 4, 384), mask=torch.ones(1, 4, dtype=torch.bool))
-    z = sample(dit, text, given, steps=3)
+    z = sample(dit, text, given, how=Sampling(steps=3))
     assert torch.equal(z[:, :, 0], image[:, :, 0])
     assert not torch.allclose(z[:, :, 1], given.z[:, :, 1])
 
@@ -250,6 +250,39 @@ def test_guidance_of_a_model_that_says_nothing_is_nothing() -> None:
     cond, uncond = torch.randn(2, 1, 2, 3, 2, 2)
     assert torch.allclose(guide(cond, uncond, 1.0), cond, atol=1e-6)
     assert torch.allclose(guide(cond, uncond, 4.0, 1.0).std(), cond.std(), atol=1e-5)
+
+
+def test_guidance_leads_away_from_a_weakened_model() -> None:
+    """The guided velocity is what the three answers give by hand, in every combination; one of them is the model
+    without one of its blocks."""
+    dit = tiny_dit()
+    gen = torch.Generator().manual_seed(0)
+    z = torch.randn(2, 8, 3, 2, 2, generator=gen)
+    level = torch.full((2, 3, 1), 0.3)
+    time_F, single_F = timeline(3, 12)
+    text, negative = (
+        Text(states=torch.randn(2, 4, 384, generator=gen), mask=torch.ones(2, 4, dtype=torch.bool)) for _ in range(2)
+    )
+    common = {"time_F": time_F, "single_F": single_F}
+    no, yes = torch.zeros(2, dtype=torch.bool), torch.ones(2, dtype=torch.bool)
+    with torch.no_grad():
+        cond, _ = dit(z, level, text, null_B=no, **common)
+        null, _ = dit(z, level, text, null_B=yes, **common)
+        other, _ = dit(z, level, negative, null_B=no, **common)
+        weak, _ = dit(z, level, text, null_B=no, skip_B=yes, **common)
+        some, _ = dit(z, level, text, null_B=no, skip_B=torch.tensor([True, False]), **common)
+        assert torch.allclose(some[0], weak[0], atol=1e-5)
+        assert torch.allclose(some[1], cond[1], atol=1e-5)
+        assert float((weak - cond).abs().mean()) > 1e-3
+        for how, against, expected in (
+            (Sampling(guidance=1.0, weak=0.0), None, cond),
+            (Sampling(guidance=3.0, rescale=0.0, weak=0.0), None, null + 3 * (cond - null)),
+            (Sampling(guidance=3.0, rescale=0.0, weak=0.0), negative, other + 3 * (cond - other)),
+            (Sampling(guidance=1.0, rescale=0.0, weak=0.5), None, cond + 0.5 * (cond - weak)),
+            (Sampling(guidance=3.0, rescale=0.0, weak=0.5), negative, other + 3 * (cond - other) + 0.5 * (cond - weak)),
+        ):
+            found = field(dit, text, how, negative=against, **common)(z, level)
+            assert torch.allclose(found, expected, atol=1e-4), how
 
 
 def test_window_count() -> None:

@@ -18,8 +18,8 @@ from haneul.backbones.native import Native
 from haneul.errors import InputError, OutputError
 from haneul.model.concepts import CARRIED, ConceptReader, ConceptsConfig, one_hot
 from haneul.prompt.camera import velocities
-from haneul.storyboard import DISSOLVE, Piece, Shot, crossing, film, joined, read
-from haneul.video.io import probe, write_mp4
+from haneul.storyboard import DISSOLVE, Piece, Shot, Storyboard, crossing, film, joined, read
+from haneul.video.io import probe, read_video, write_mp4
 
 BOARD = """
 title = "Winter"
@@ -77,7 +77,7 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
         ('[[shots]]\nprompt = "x"\ntransition = "continue"', "shot 1 follows nothing"),
         ('[[shots]]\nprompt = "x"\nimage = "gone.png"', "gone.png, which is not beside"),
         ('speed = 2\n[[shots]]\nprompt = "x"', "an unknown key 'speed'"),
-        ('size = "wide"\n[[shots]]\nprompt = "x"', "size is 'wide'"),
+        ('size = "wide"\n[[shots]]\nprompt = "x"', "'wide' is not a size"),
         ("[[shots", "is not valid TOML"),
         ('[[shots]]\nprompt = "x"\nseconds = 0', "a length of 0 s"),
         ('size = "113x64"\n[[shots]]\nprompt = "x"', "is odd"),
@@ -95,7 +95,7 @@ def test_missing_files_and_names(tmp_path: Path, native: Native) -> None:
     with pytest.raises(InputError, match="there is no storyboard"):
         read(tmp_path / "gone.toml")
     board = read(board_file(tmp_path))
-    with pytest.raises(InputError, match=r"name it \.mp4 for a film, \.otio"):
+    with pytest.raises(InputError, match=r"name it \.mp4, \.webm or \.gif for a film"):
         film(board, output=tmp_path / "film.avi", backbone=native)
     with pytest.raises(InputError, match="there is no shot 3 to redo"):
         film(board, output=tmp_path / "film.mp4", redo=[3], backbone=native)
@@ -249,3 +249,14 @@ def test_a_crossing_fits_into_both_pieces(tmp_path: Path) -> None:
     dissolve = Piece(path=tmp_path, number=2, shot=Shot(prompt="x", seconds=0.25, transition="dissolve"))
     assert [crossing(n, dissolve, 24) for n in (96, 8, 4, 1)] == [3, 3, 2, 0]
     assert crossing(96, None, 24) == 0
+
+
+def test_a_stripped_film_leads_to_its_shots_and_to_itself(native: Native, tmp_path: Path) -> None:
+    shots = tuple(Shot(prompt=p, seconds=2.0) for p in ("a red ball bounces", "a blue cube slides"))
+    made = film(Storyboard(shots=shots, size=(896, 512)), output=tmp_path / "f.mp4", backbone=native)
+    write_mp4(read_video(made.path).frames, tmp_path / "bare.mp4", fps=24, crf=23)
+    verdict = haneul.verify(tmp_path / "bare.mp4")
+    assert verdict.state == "recovered"
+    assert {origin.title for origin in verdict.origins} == {piece.path.name for piece in made.pieces}
+    assert all(origin.parts_of == ("f.mp4",) for origin in verdict.origins)
+    assert set(haneul.verify(made.path).bindings) == {origin.id for origin in verdict.origins}

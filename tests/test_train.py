@@ -25,9 +25,10 @@ from haneul.backbones.base import Request
 from haneul.backbones.native import BUNDLED, Native
 from haneul.data.latents import load_pools
 from haneul.data.shards import read_shard, shard_paths
-from haneul.errors import TrainingError
+from haneul.errors import CheckpointError, TrainingError
 from haneul.evals.fidelity import judder
-from haneul.model.checkpoint import load
+from haneul.model.checkpoint import Card, from_eight_bits, load, to_eight_bits
+from haneul.model.checkpoint import save as save_checkpoint
 from haneul.model.codec import Codec
 from haneul.prompt.language import detect
 from haneul.train import loop, optim, pipeline
@@ -46,7 +47,7 @@ def quiet(_: str) -> None:
 def steps(recipe: Recipe, count: int) -> tuple[loop.Run, list[float]]:
     """Set up (or resume), take so many steps, save."""
     run = loop.setup(recipe)
-    losses = [loop.take_step(run)["loss"] for _ in range(count)]
+    losses = [float(loop.take_step(run)["loss"]) for _ in range(count)]
     loop.save(run)
     return run, losses
 
@@ -125,7 +126,7 @@ def test_loss_on_one_batch_falls(tiny: Recipe, tmp_path: Path) -> None:
         run.optimisers.zero_grad()
         loss.backward()
         run.optimisers.step()
-        losses.append(facts["loss"])
+        losses.append(float(facts["loss"]))
     assert np.mean(losses[-5:]) < 0.8 * losses[0]
 
 
@@ -240,7 +241,8 @@ def test_what_was_trained_generates(tiny: Recipe, shards: Path, weights: Path, t
     assert card.data_ledger_root == json.loads((shards / "manifest.json").read_text())["ledger_root"]
     assert str(tmp_path) not in json.dumps(dataclasses.asdict(card)), "no path of this machine in the card"
     name = "blocks.0.qkv.weight"
-    assert torch.equal(tensors[name], run.ema.state_dict()[name].bfloat16()), "the averaged weights are shipped"
+    shipped = from_eight_bits(to_eight_bits({name: run.ema.state_dict()[name]}))
+    assert torch.equal(tensors[name], shipped[name]), "the averaged weights are shipped"
     native = Native(folders.export)
     request = Request(prompt="눈밭에서 튀는 공", seconds=0.1, size=(112, 64), steps=1, guidance=1.0)
     assert [frame.shape for frame in native.generate(request)] == [(64, 112, 3)] * 2
@@ -287,8 +289,21 @@ def test_the_command_runs_stages(shards: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_command_names_every_stage() -> None:
-    option = next(p for p in cli.train.params if p.name == "stage")
+    option = next(p for p in cli.main.commands["train"].commands["nano"].params if p.name == "stage")
     assert tuple(option.type.choices) == STAGES  # type: ignore[attr-defined]
+
+
+def test_training_goes_on_from_weights(tiny: Recipe, tmp_path: Path) -> None:
+    """A run begins with given weights where it has no state of its own, and says so where they do not fit."""
+    first = dataclasses.replace(tiny, folder=tmp_path / "a")
+    run, _ = steps(first, 1)
+    begin = tmp_path / "dit.safetensors"
+    save_checkpoint(begin, run.model.state_dict(), Card(part="dit", preset="nano", config={}))
+    second = loop.setup(dataclasses.replace(tiny, folder=tmp_path / "b", begin=begin))
+    assert all(torch.equal(p, q) for p, q in zip(second.model.parameters(), run.model.parameters(), strict=True))
+    save_checkpoint(begin, {"inp.weight": torch.zeros(1)}, Card(part="dit", preset="nano", config={}))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        loop.setup(dataclasses.replace(tiny, folder=tmp_path / "c", begin=begin))
 
 
 @pytest.mark.usefixtures("one_thread", "home")

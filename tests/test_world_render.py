@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from haneul.errors import WorldError
 from haneul.world.backdrop import make_environment
+from haneul.world.physics import simulate
+from haneul.world.produce import draw
 from haneul.world.render import SURFACES, Renderer, render_frame
-from haneul.world.scene import GEOM_WIDTH, Camera, Environment
+from haneul.world.sample import sample_spec
+from haneul.world.scene import GEOM_WIDTH, Camera, Environment, Truth
 from haneul.world.vocabulary import COLORS, MATERIALS, SETTINGS, STYLES, TIMELESS, TIMES, WORKS
 
 
@@ -181,15 +184,26 @@ def test_bad_input_is_refused_with_the_value() -> None:
         Renderer("tpu")  # type: ignore[arg-type]
 
 
+def two_frames() -> Truth:
+    """The first two frames of a simulated clip."""
+    truth = simulate(sample_spec(9, seconds=0.5))
+    return dataclasses.replace(truth, geoms_TNG=truth.geoms_TNG[:2], cameras=truth.cameras[:2])
+
+
 _SIMULATED = """
 import sys
 import numpy as np
-from tests.test_world_render import THINGS, camera, world
-from haneul.world.render import Renderer
+from tests.test_world_render import THINGS, camera, two_frames, world
+from haneul.world.render import Renderer, clip_tables, objects_of
+from haneul.world.render_cuda import ClipCanvas
 out = {}
 for k, (setting, style) in enumerate((("neon street", "photo"), ("forest", "pencil sketch"))):
     frame = Renderer("cuda").render(THINGS, world(setting, "night"), camera(), style=style, width=14, height=8)
     out[f"rgb{k}"], out[f"ids{k}"] = frame.rgb, frame.ids
+canvas = ClipCanvas(2, 14, 8)
+tables = clip_tables(two_frames(), (14, 8), stride=1)
+rgb, key = (x.copy_to_host() for x in canvas.draw(tables))
+out["clip"], out["clip_ids"] = rgb, objects_of(tables.geoms_TNG[0])[key // 128]
 np.savez(sys.argv[1], **out)
 """
 
@@ -209,3 +223,7 @@ def test_cuda_source_draws_the_cpu_picture(tmp_path: Path) -> None:
         want = render_frame(THINGS, world(setting, "night"), camera(), style=style, width=14, height=8)
         assert (got[f"ids{k}"] == want.ids).all()
         assert np.abs(got[f"rgb{k}"].astype(int) - want.rgb).max() <= 2
+    both = draw(two_frames(), (14, 8), stride=1, quality="fast")
+    for (rgb, ids), seen, seen_ids in zip(both, got["clip"], got["clip_ids"], strict=True):
+        assert (seen_ids == ids).all()
+        assert np.abs(seen.astype(int) - rgb).max() <= 2

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: DESIGN.md's table of modes.
 MODES = (
@@ -17,6 +20,22 @@ MODES = (
 
 #: (what is being done, steps done, steps in all)
 Progress = Callable[[str, int, int], None]
+#: (draws what the model thinks that the video will be, as a small picture uint8 [h, w, 3], steps done, steps in all).
+#: Called at every step; a step costs nothing more unless the picture is drawn.
+Glimpse = Callable[[Callable[[], NDArray[np.uint8]], int, int], None]
+
+
+class Memory(Protocol):
+    """Tensors that outlive the process. A request that is made again with the same ones goes on where it stopped, and
+    what it makes is the same to the last bit."""
+
+    def get(self, name: str) -> Tensor | None: ...
+
+    def put(self, name: str, value: Tensor) -> None: ...
+
+    def drop(self, prefix: str) -> None:
+        """All whose names begin so are not needed any more."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +48,9 @@ class Capabilities:
     fps: int
     default_steps: int
     default_guidance: float
+    actions: tuple[str, ...] = ()  # those of prompt/action.py's CHANNELS that it was shown
+    #: what it knows, slot by slot, for who writes prompts; empty for a model of free words
+    vocabulary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +65,8 @@ class Given:
     frames: NDArray[np.uint8]
     at: int = 0
     keep: float | NDArray[np.float64] = 1.0
+    #: these frames are not seen but followed: depth or outlines of what shall be seen, for a model that takes such
+    control: bool = False
     box: tuple[float, float, float, float] | None = None
 
     @property
@@ -72,6 +96,10 @@ class Request:
     loop: bool = False
     #: float [frames, 6]: the camera's velocity at every frame, as prompt/camera.py has it; None leaves it to the model
     camera: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    #: float [frames, 4]: what the subject does at every frame, as prompt/action.py has it; None leaves it to the model
+    action: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    glimpse: Glimpse | None = field(default=None, repr=False, compare=False)
+    memory: Memory | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,4 +133,8 @@ class Backbone(Protocol):
 
     def expanded(self, request: Request) -> dict[str, str]:
         """What the model fills in where the prompt is silent, slot -> value; empty for models that can't tell."""
+        ...
+
+    def notes(self, request: Request) -> list[str]:
+        """What a user should know of how a request was made, such as another model's terms; asked once it was made."""
         ...

@@ -1,4 +1,5 @@
-"""Given media as latents: frames on the canvas of a video, and the camera's way as controls of latent frames."""
+"""Given media as latents: frames on the canvas of a video; and what camera and subject do, as controls of latent
+frames."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ from torch import Tensor
 from haneul.backbones.base import Given
 from haneul.model.canvas import Canvas, put
 from haneul.model.codec import GROUP, PATCH, Codec
+from haneul.model.dit import LEAST_SPREAD
 from haneul.model.flow import shift_levels
 from haneul.model.sampler import SHIFT
 from haneul.video.timeline import fit
 
+FAR = 8.0  #: standard deviations that a control may lie from nothing; the rarest that training shows, a jump, lies 7
 RATE = 2  #: frames of the finished video for each base frame
 
 
@@ -54,14 +57,29 @@ def lay(codec: Codec, canvas: Canvas, given: Given, total: int) -> Canvas:
     return put(canvas, codec.encode_groups(groups[None]), level, at)
 
 
-def controls(rates_TK: NDArray[np.float32] | None, frames: int, channels: int) -> tuple[Tensor | None, Tensor | None]:
-    """Controls [1, frames, channels] of latent frames, each the mean over its moments as in training, and which groups
-    are known [1, 2]; `rates_TK` is the camera's velocity at the finished rate."""
-    if rates_TK is None:
+def within(ctrl_BFK: Tensor, spread_K: Tensor) -> Tensor:
+    """Controls as far as a model knows them: channels that never varied in what it learned from are left at nothing,
+    the others held to `FAR` standard deviations. Beyond, it answers with noise (docs/log.md)."""
+    limit = torch.where(spread_K > 1.01 * LEAST_SPREAD, FAR * spread_K, torch.zeros_like(spread_K)).float()
+    return torch.maximum(torch.minimum(ctrl_BFK, limit), -limit)
+
+
+def controls(
+    camera_TK: NDArray[np.float32] | None, action_TK: NDArray[np.float32] | None, frames: int, groups: tuple[int, ...]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Controls [1, frames, sum(groups)] of latent frames, each the mean over its moments as in training, and which
+    groups are known [1, 2]. Given are the camera's velocity and the subject's action at the finished rate; `groups` are
+    the channels that the model has for each."""
+    if camera_TK is None and action_TK is None:
         return None, None
-    rates = np.zeros((frames, channels), np.float32)
-    for latent in range(frames):
-        moments = slice(max(0, RATE * GROUP * (latent - 1)), RATE * GROUP * latent + 1)
-        part = rates_TK[moments]
-        rates[latent, : part.shape[1]] = (part if len(part) else rates_TK[-1:]).mean(0)
-    return torch.from_numpy(rates)[None], torch.tensor([[1.0, 0.0]])
+    told = []
+    for given_TK, channels in zip((camera_TK, action_TK), groups, strict=True):
+        rates = np.zeros((frames, channels), np.float32)
+        for latent in range(frames if given_TK is not None else 0):
+            assert given_TK is not None
+            moments = slice(max(0, RATE * GROUP * (latent - 1)), RATE * GROUP * latent + 1)
+            part = given_TK[moments]
+            rates[latent, : part.shape[1]] = (part if len(part) else given_TK[-1:]).mean(0)
+        told.append(rates)
+    known = torch.tensor([[float(camera_TK is not None), float(action_TK is not None)]])
+    return torch.from_numpy(np.concatenate(told, 1))[None], known

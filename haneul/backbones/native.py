@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from haneul.backbones.base import MODES, Capabilities, Identity, Progress, Request
-from haneul.backbones.given import RATE, controls, lay
+from haneul.backbones.given import RATE, controls, lay, within
 from haneul.backbones.reading import Reading
+from haneul.backbones.watching import Watch
 from haneul.errors import CheckpointError
 from haneul.model.canvas import Canvas, blank, put
 from haneul.model.checkpoint import Card, file_digest, load, load_into
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig
-from haneul.model.dit import DiT, DiTConfig
+from haneul.model.dit import LEAST_SPREAD, DiT, DiTConfig
 from haneul.model.modes import Start, sample, text_to_video
+from haneul.model.precision import fast, quickly
 from haneul.model.presets import Preset, preset
 from haneul.model.rollout import CONTEXT_LEVEL, rollout, window_count
-from haneul.model.sampler import GUIDANCE, STEPS
-from haneul.model.text import TextEncoder
+from haneul.model.sampler import Sampling
+from haneul.model.text import shared_encoder
+from haneul.prompt.action import CHANNELS
 from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
@@ -61,20 +64,29 @@ def loop_windows(period: int, window: int) -> int:
     return 1 if period + 3 <= window else window_count(1 + period - OPEN, window, OVERLAP) + 1
 
 
-def loop_latents(roll: Callable[..., Tensor], channels: int, period: int, window: int, h: int, w: int) -> Tensor:
-    """Latents [1, C, 1 + period + n, h, w] whose last n, at least 2, are the moments of latent frames 1 to n again.
+def loop_pieces(
+    roll: Callable[..., Iterator[Tensor]], channels: int, period: int, window: int, h: int, w: int
+) -> Iterator[Tensor]:
+    """Latents of 1 + period + n latent frames, piece by piece, whose last n, at least 2, are the moments of latent
+    frames 1 to n again.
 
     What fits into one window is denoised as a circle. Longer ones end with a window that leads from the end of the rest
     to its beginning.
     """
     if loop_windows(period, window) == 1:
         shared = min(SEAM, period, window - 1 - period)
-        return roll(blank(channels, 1 + period + shared, h, w, period=period))
-    open_end = roll(blank(channels, 1 + period - OPEN, h, w))
+        yield from roll(blank(channels, 1 + period + shared, h, w, period=period))
+        return
+    made, tail = 0, torch.empty(0)
     canvas = blank(channels, 1 + period + SEAM, h, w)
     again = list(range(1 + period, 1 + period + SEAM))
-    canvas = put(canvas, open_end[:, :, 1 : 1 + SEAM], torch.full((SEAM, 1), CONTEXT_LEVEL), again)
-    return roll(canvas, open_end)
+    for piece in roll(blank(channels, 1 + period - OPEN, h, w)):
+        if not made:
+            canvas = put(canvas, piece[:, :, 1 : 1 + SEAM], torch.full((SEAM, 1), CONTEXT_LEVEL), again)
+        tail = torch.cat([tail, piece], 2)[:, :, -window:] if made else piece
+        made += piece.shape[2]
+        yield piece
+    yield from roll(canvas, (tail, made))
 
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -102,9 +114,10 @@ class Native:
         self.upscaler, _ = read_part(folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
         try:
             self.preset: Preset = preset(self.card.preset)
-        except ValueError as err:
+            self.sampling = Sampling(**self.card.sampling)
+        except (TypeError, ValueError) as err:
             raise CheckpointError(f"the card of {folder / 'dit.safetensors'} is damaged: {err}") from err
-        text = TextEncoder.load(folder / "text_encoder.safetensors")
+        text = shared_encoder(folder / "text_encoder.safetensors")
         concepts: ConceptReader | None = None
         if self.dit.cfg.concepts:
             concepts, card = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
@@ -127,10 +140,16 @@ class Native:
         return Capabilities(
             modes=MODES,
             max_size=(1920, 1920),
-            max_seconds=120.0,
+            max_seconds=3600.0,
             fps=RATE * self.preset.base_fps,
-            default_steps=STEPS,
-            default_guidance=GUIDANCE,
+            default_steps=self.sampling.steps,
+            default_guidance=self.sampling.guidance,
+            actions=tuple(
+                name
+                for name, spread in zip(CHANNELS, self.dit.control_spread[-len(CHANNELS) :].tolist(), strict=True)
+                if spread > 1.01 * LEAST_SPREAD
+            ),
+            vocabulary=self.reading.vocabulary(),
         )
 
     @cached_property
@@ -157,12 +176,25 @@ class Native:
         """See `Backbone.unknown_words`."""
         return self.reading.unknown_words(prompt)
 
+    def notes(self, request: Request) -> list[str]:
+        """Nothing: it makes what is asked."""
+        return []
+
+    def how(self, steps: int, guidance: float) -> Sampling:
+        """How to sample with so many steps and so much guidance; 1 is none of either kind."""
+        weak = 0.0 if guidance == 1.0 else self.sampling.weak
+        return replace(self.sampling, steps=steps, guidance=guidance, weak=weak)
+
     def period(self, request: Request) -> int:
         """Latent frames of a loop."""
         return max(2, round(self.frame_count(request) / (RATE * GROUP)))
 
     def latents(self, request: Request, progress: Progress | None = None) -> Tensor:
-        """Sample the latents [1, C, F, h, w] of a request; of a loop see `loop_latents`."""
+        """All latents [1, C, F, h, w] of a request; of a loop see `loop_pieces`."""
+        return torch.cat(list(self.pieces(request, progress)), 2)
+
+    def pieces(self, request: Request, progress: Progress | None = None) -> Iterator[Tensor]:
+        """Latents of a request, window by window."""
         text = self.reading.encode([request.prompt], request.remember)
         if request.expand or request.fixed:
             text = self.reading.complete(text, [request.seed if request.expand else None], request.fixed)
@@ -173,61 +205,74 @@ class Native:
         window = 1 + self.preset.frames // GROUP
         windows = loop_windows(period, window) if period else window_count(frames, window, OVERLAP)
 
-        ctrl, known = controls(request.camera, frames, sum(self.dit.cfg.controls))
+        ctrl, known = controls(request.camera, request.action, frames, self.dit.cfg.controls)
+        if ctrl is not None:
+            ctrl = within(ctrl, self.dit.control_spread)
 
         finished = 0  # windows
+        watch = Watch(request, self.identity, self.codec)
 
         def one(start: Start, first: int) -> Tensor:
             nonlocal finished
+            steps = finished * request.steps, windows * request.steps
 
             def tell(done: int, total: int) -> None:
+                nonlocal steps
+                steps = finished * total + done, windows * total
                 if progress:
-                    progress("denoising", finished * total + done, windows * total)
+                    progress("denoising", *steps)
 
-            with torch.autocast("cpu", torch.bfloat16):
+            if (before := watch.finished(finished)) is not None:
+                finished += 1
+                return before
+            with fast():
                 z = sample(
                     self.dit,
                     text,
                     start,
                     negative=negative,
-                    guidance=request.guidance,
-                    steps=request.steps,
+                    how=self.how(request.steps, request.guidance),
                     progress=tell,
                     ctrl_BFK=None if ctrl is None else ctrl[:, first : first + start.z.shape[2]],
                     known_BG=known,
+                    around=watch.around(finished, lambda: steps),
                 )
+            watch.finish(finished, z)
             finished += 1
             return z
 
         generator = torch.Generator().manual_seed(request.seed)
 
-        def roll(canvas: Canvas, done: Tensor | None = None) -> Tensor:
+        def roll(canvas: Canvas, past: tuple[Tensor, int] | None = None) -> Iterator[Tensor]:
             return rollout(
                 self.codec, one, canvas, window=window, overlap=OVERLAP, fps=self.preset.base_fps,
-                generator=generator, done=done,
+                generator=generator, past=past,
             )  # fmt: skip
 
         channels = self.dit.cfg.latent
         if period:
-            return loop_latents(roll, channels, period, window, h, w)
+            return loop_pieces(roll, channels, period, window, h, w)
         canvas = blank(channels, frames, h, w)
         for given in request.given:
             canvas = lay(self.codec, canvas, given, self.frame_count(request))
         return roll(canvas)
 
-    @torch.no_grad()
+    def base_frames(self, request: Request, progress: Progress | None = None) -> Iterator[Tensor]:
+        """Frames [3, h, w] in [-1, 1] at the model's own small size and rate, before the upscaler."""
+        for video in quickly(self.codec.decode_pieces(self.pieces(request, progress))):
+            yield from video[0].float().clamp(-1, 1).unbind(1)
+
     def generate(self, request: Request, progress: Progress | None = None) -> Iterator[NDArray[np.uint8]]:
-        """See `Backbone.generate`."""
-        z = self.latents(request, progress)
+        """See `Backbone.generate`: window by window, each drawn as soon as it is sampled."""
         first, total = 0, self.frame_count(request)
         if request.loop:  # one turn, from the second group on, where the decoder has seen both neighbours
             first, total = RATE * (GROUP + 1), RATE * GROUP * self.period(request)
-        with torch.autocast("cpu", torch.bfloat16):
-            video = self.codec.decode(z)[0].float().clamp(-1, 1).transpose(0, 1)
-            for i, frame in enumerate(islice(self.upscaler.stream(video), first, first + total), start=1):
-                if progress:
-                    progress("drawing", i, total)
-                yield fit(frame.numpy(), request.size)
+        small = self.base_frames(request, progress)
+        drawn = quickly(self.upscaler.stream(small))
+        for i, frame in enumerate(islice(drawn, first, first + total), start=1):
+            if progress:
+                progress("drawing", i, total)
+            yield fit(frame.numpy(), request.size)
 
     @torch.no_grad()
     def base_videos(
@@ -236,8 +281,8 @@ class Native:
         *,
         seeds: list[int],
         size: tuple[int, int],
-        steps: int = STEPS,
-        guidance: float = GUIDANCE,
+        steps: int | None = None,
+        guidance: float | None = None,
         expand: bool = True,
     ) -> NDArray[np.uint8]:
         """One window of clips for many prompts at once, uint8 [B, T, H, W, 3] at the model's own small size and frame
@@ -255,7 +300,8 @@ class Native:
         noise = replace(
             starts[0], z=torch.cat([s.z for s in starts]), start_BFS=torch.cat([s.start_BFS for s in starts])
         )
-        with torch.autocast("cpu", torch.bfloat16):
-            z = sample(self.dit, text, noise, guidance=guidance, steps=steps)
+        how = self.how(steps or self.sampling.steps, self.sampling.guidance if guidance is None else guidance)
+        with fast():
+            z = sample(self.dit, text, noise, how=how)
             video = self.codec.decode(z).float().clamp(-1, 1)
         return ((video + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).numpy()

@@ -74,6 +74,10 @@ class Reading:
         added = self._scenes.add(said | held, seed)
         return held | {name: value for name, value in added.items() if name not in fixed}
 
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        """See `Capabilities.vocabulary`."""
+        return {} if self.concepts is None else {slot: tuple(v) for slot, v in self.concepts.cfg.slots.items()}
+
     def understood(self, prompt: str, remember: str = "") -> dict[str, tuple[str, float]]:
         """See `Backbone.understood`."""
         if self.concepts is None:

@@ -5,7 +5,7 @@ Results go to stdout, everything else to stderr. Exit codes: those of `haneul.er
 when interrupted.
 """
 
-from haneul.cli import facts, film, training, video, world
+from haneul.cli import bench, facts, film, models, scale, screen, serve, studio, training, video, world
 from haneul.cli.base import DURATION, SIZE, Group, main, progress_display, run
 from haneul.cli.training import train
 
@@ -13,11 +13,17 @@ __all__ = [
     "DURATION",
     "SIZE",
     "Group",
+    "bench",
     "facts",
     "film",
     "main",
+    "models",
     "progress_display",
     "run",
+    "scale",
+    "screen",
+    "serve",
+    "studio",
     "train",
     "training",
     "video",

@@ -76,17 +76,19 @@ def run() -> NoReturn:
 
 
 class SizeType(click.ParamType[tuple[int, int]]):
-    """WIDTHxHEIGHT, such as 896x512."""
+    """WIDTHxHEIGHT such as 896x512, an aspect such as 21:9, or a name such as shorts."""
 
-    name = "WxH"
+    name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        width, cross, height = str(value).lower().replace("×", "x").partition("x")
-        if not (cross and width.strip().isdecimal() and height.strip().isdecimal()):
-            self.fail(f"{value!r} is not a size; write width x height, such as 896x512", param, ctx)
-        return int(width), int(height)
+        from haneul.video.sizes import size_named
+
+        try:
+            return size_named(str(value))
+        except HaneulError as error:
+            self.fail(one_line(error), param, ctx)
 
 
 class DurationType(click.ParamType[float]):

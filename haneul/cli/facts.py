@@ -1,10 +1,12 @@
-"""`haneul config` and `haneul models`: what is set and what is installed."""
+"""`haneul config` and `registry`: what is set, and what was made."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from haneul.cli.base import WEIGHTS, main, one_line
+from haneul.cli.base import PATH, main
 
 
 @main.group()
@@ -23,30 +25,27 @@ def config_show() -> None:
 
 
 @main.group()
-def models() -> None:
-    """The weights at hand."""
+def registry() -> None:
+    """The records by which a file is found again through its watermark."""
 
 
-@models.command("show")
-def models_show() -> None:
-    """List the weights that are installed, with what their files say about themselves."""
-    import safetensors
+@registry.command("add")
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.pass_context
+def registry_add(ctx: click.Context, files: tuple[Path, ...]) -> None:
+    """Register signed FILES of this installation anew, for example after the registry was lost.
 
+    Exit code 11 if one of them is not signed by this installation, or carries no watermark.
+    """
     from haneul.config import load_settings
-    from haneul.model.checkpoint import file_digest
+    from haneul.trust import stamp
 
-    chosen = load_settings().weights
-    folders = [WEIGHTS, *([chosen] if chosen else [])]
-    files = [file for folder in folders for file in sorted(folder.glob("*.safetensors"))]
-    if not files:
-        click.echo("no weights are installed in " + " or ".join(str(folder) for folder in folders), err=True)
+    settings = load_settings()
+    ours = stamp.ready(settings)
+    refused = False
     for file in files:
-        click.echo(f"{file.stem}: {file.stat().st_size / 2**20:.1f} MiB, sha256 {file_digest(file)}\n  {file}")
-        try:
-            with safetensors.safe_open(file, framework="numpy") as tensors:
-                metadata = tensors.metadata() or {}
-        except safetensors.SafetensorError as error:
-            click.echo(f"  damaged: {one_line(error)}", err=True)
-            continue
-        for key, value in sorted(metadata.items()):
-            click.echo(f"  {key}: {value if len(value) <= 200 else value[:197] + '...'}")
+        reason = ours.register(file, settings)
+        refused |= reason is not None
+        click.echo(f"{file}: registered" if reason is None else f"{file}: {reason}", err=reason is not None)
+    if refused:
+        ctx.exit(11)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,72 @@ from haneul.cli.base import PATH, SIZE, main, progress_display
 Command = Callable[..., None]
 
 
+class Lora(click.ParamType[tuple[Path, float]]):
+    """FILE[=WEIGHT]."""
+
+    name = "FILE[=WEIGHT]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Path, float]:
+        file, given, weight = str(value).rpartition("=")
+        try:
+            return (Path(file), float(weight)) if given else (Path(weight), 1.0)
+        except ValueError:
+            self.fail(f"{value!r} is no LoRA; write a file and a weight, such as film.safetensors=0.8", param, ctx)
+
+
+#: The options that choose a model.
+MODEL = (
+    click.option("--model", metavar="FOLDER|NAME", help="An open checkpoint.  [default: the settings']"),
+    click.option("--weights", type=PATH, metavar="FILE", help="Its denoiser from one .safetensors or .gguf file."),
+    click.option("--lora", "loras", type=Lora(), multiple=True, help="A LoRA for it, such as film.safetensors=0.8."),
+    click.option("--cache", type=float, default=0.0, metavar="SHARE", help="Skip blocks that change less: 0.05."),
+    click.option("--compile", "compiled", is_flag=True, help="Compile its blocks first: minutes, then faster."),
+)  # fmt: skip
+
+
+def model_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The options with the model that they choose in place of its name. An open checkpoint's terms are shown when it is
+    used for the first time, before anything is computed."""
+    from haneul import engine
+    from haneul.config import load_settings
+
+    how = {name: given.pop(name) for name in ("model", "weights", "loras", "cache", "compiled")}
+    settings = load_settings()
+    if how["model"] is None and not settings.model and not any(how.values()):
+        return given
+    backbone = engine.backbone_of(how.pop("model"), settings, **how)
+    if (terms := getattr(backbone, "first_use", None)) is not None and (text := terms()):
+        click.echo(text, err=True)
+    return given | {"backbone": backbone}
+
+
 def making(own_size: bool = True, several: bool = False) -> Callable[[Command], Command]:
     """The options of every command that makes a video. With `own_size` the size is the given clip's unless named;
     commands that make several at once have no preview and no report of one."""
     size = "[default: the clip's]" if own_size else None
     options = (
-        click.option("-o", "--output", type=PATH, default="out.mp4", show_default=True, help="The file to write."),
+        click.option(
+            "-o", "--output", type=PATH, default="out.mp4", show_default=True, help="The file: .mp4, .webm or .gif."
+        ),
         click.option(
             "--size", type=SIZE, default=None if own_size else "896x512", show_default=not own_size,
-            help="Width and height." + (f"  {size}" if size else ""),
+            help="Width and height, an aspect (21:9) or a name (1080p, shorts)." + (f"  {size}" if size else ""),
         ),
+        *MODEL,
         click.option("--seed", type=int, help="The same seed gives the same video.  [default: drawn, and reported]"),
         click.option("--steps", type=int, help="Sampling steps.  [default: the model's]"),
         click.option("--guidance", type=float, help="How strictly the prompt is followed.  [default: the model's]"),
         click.option("--negative", default="", metavar="TEXT", help="What should not be seen."),
         click.option("--expand/--no-expand", default=None, help="Fill in what the prompt leaves open."),
+        click.option("--expander", metavar="URL", help="A chat endpoint that describes a short prompt in detail."),
         click.option("--camera", metavar="PATH", help='Its way in words, such as "orbit left 40, then push in".'),
+        click.option("--action", metavar="WORDS", help='What the subject does, such as "drive, then jump".'),
         *(() if several else (
             click.option("--preview", type=PATH, metavar="PNG", help="Also write a strip of frames."),
+            click.option("--stream", is_flag=True, help="Can be watched while it is made: as out.stream.mp4."),
+            click.option(
+                "--stream-to", metavar="FILE", help="The same as FILE; - is standard output, for a player's pipe."
+            ),
             click.option(
                 "--report", type=str, is_flag=False, flag_value="", metavar="[JSON]",
                 help="Also write what was done, beside the video unless a file is named.",
@@ -55,10 +104,13 @@ def chosen(given: dict[str, Any]) -> dict[str, Any]:
 
 def run(
     mode: str, *args: Any, output: Path, preview: Path | None, report: str | None, overwrite: bool, quiet: bool,
-    **given: Any,
+    stream: bool, stream_to: str | None, **given: Any,
 ) -> None:  # fmt: skip
     """Make a video by one of the library's functions, with progress, report and warnings."""
     from haneul.video.io import atomic_output, check_output
+    from haneul.video.live import live_name
+
+    live = sys.stdout.buffer if stream_to == "-" else stream_to or (live_name(output) if stream else None)
 
     report_path = None if report is None else Path(report) if report else output.with_suffix(".json")
     for path in (output, preview, report_path):
@@ -66,9 +118,13 @@ def run(
             check_output(path, overwrite=overwrite)  # before torch is even loaded
     from haneul import edits, engine
 
-    make = engine.generate if mode == "generate" else edits.MODES[mode]
+    ways: dict[str, Callable[..., Any]] = {"generate": engine.generate, "guided": engine.guided, **edits.MODES}
+    make = ways[mode]
+    given = model_of(given)
     with progress_display(quiet=quiet) as progress:
-        result = make(*args, output=output, preview=preview, overwrite=overwrite, progress=progress, **chosen(given))
+        result = make(
+            *args, output=output, preview=preview, overwrite=overwrite, progress=progress, stream=live, **chosen(given)
+        )
     if report_path is not None:
         with atomic_output(report_path, overwrite=overwrite) as unfinished:
             unfinished.write_text(json.dumps(result.report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -76,11 +132,13 @@ def run(
         if understood := result.report["understood"]:
             told = ", ".join(f"{slot} {found['value']}" for slot, found in understood.items())
             click.echo(f"understood: {told}", err=True)
+        if caption := result.report["caption"]:
+            click.echo(f"described: {caption}", err=True)
         if added := result.report["expanded"]:
             click.echo("added: " + ", ".join(f"{slot} {value}" for slot, value in added.items()), err=True)
         for warning in result.warnings:
             click.echo(f"warning: {warning}", err=True)
-        click.echo(f"{result.path} (seed {result.seed})")
+        click.echo(f"{result.path} (seed {result.seed})", err=stream_to == "-")
 
 
 @main.command()
@@ -88,10 +146,28 @@ def run(
 @click.option("--seconds", type=float, default=4.0, show_default=True, help="Length.")
 @click.option("--image", type=PATH, metavar="FILE", help="A picture that the video begins with.")
 @click.option("--loop", is_flag=True, help="The end leads into the beginning.")
+@click.option(
+    "--guide", type=PATH, metavar="TOML", help="A scene that is simulated and that an open checkpoint follows."
+)
 @making(own_size=False)
-def generate(prompt: str, **options: Any) -> None:
+def generate(prompt: str, guide: Path | None, **options: Any) -> None:
     """Make a video from PROMPT and sign it; or a picture, where the output's name ends in .png or .webp."""
-    run("generate", prompt, **options)
+    if guide is None:
+        run("generate", prompt, **options)
+        return
+    from haneul.errors import InputError
+    from haneul.world import guide as guides
+
+    if options.pop("image") or options.pop("loop"):
+        raise InputError("a guide already says how the video goes; leave out the image or the loop")
+    told = guides.read(guide)
+    w, h = options["size"]
+    half = (w // 4 * 2, h // 4 * 2)  # it is followed, not seen
+
+    def frames(seconds: float, fps: float) -> Any:
+        return guides.frames(told, size=half, seconds=seconds, fps=fps)
+
+    run("guided", prompt, frames, hold=told.hold, **options)
 
 
 @main.command()
@@ -104,7 +180,7 @@ def vary(prompt: str, count: int, quiet: bool, **options: Any) -> None:
     from haneul import variations
 
     with progress_display(quiet=quiet) as progress:
-        results, sheet = variations.vary(prompt, count=count, progress=progress, **chosen(options))
+        results, sheet = variations.vary(prompt, count=count, progress=progress, **chosen(model_of(options)))
     if not quiet:
         for warning in results[0].warnings:
             click.echo(f"warning: {warning}", err=True)
@@ -252,14 +328,34 @@ def understand(prompt: str, as_json: bool) -> None:
 @main.command()
 @click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--watermark/--no-watermark",
+    default=None,
+    help="Look for a watermark in any case, or in none.  [default: where no signature of this installation holds]",
+)
+@click.option("--registry", metavar="URL", help="Also ask another installation's service for its record.")
+@click.option("--registry-key", type=PATH, metavar="FILE", help="Where the key to that service stands, if it asks.")
 @click.pass_context
-def verify(ctx: click.Context, file: Path, as_json: bool) -> None:
+def verify(
+    ctx: click.Context, file: Path, as_json: bool, watermark: bool | None, registry: str | None,
+    registry_key: Path | None,
+) -> None:  # fmt: skip
     """Tell what FILE is, who signed it, and whether it was changed.
 
-    Exit code 0: signed and unchanged; 10: not signed; 11: changed, or the signature does not count.
-    """
-    from haneul.trust.credentials import verify as read_credentials
+    A file whose credentials were stripped is recognised by its watermark, even when it was re-encoded, scaled or
+    cropped. With --registry, a service that made it is asked too: by the number that the file names, or with the file
+    itself. What it answers is a signed manifest, which is checked here.
 
-    verdict = read_credentials(file)
+    Exit code 0: signed and unchanged; 10: not signed; 11: changed, or the signature does not count; 12: not as it was
+    signed, but its watermark leads to a record here; 13: it has a watermark of this installation without a record.
+    """
+    from haneul.trust.origin import verify as examine
+
+    verdict = examine(file, watermark=watermark)
+    if registry is not None and not verdict.here and verdict.state != "recovered":
+        from haneul.trust.remote import consult
+
+        key = registry_key.expanduser().read_text(encoding="utf-8").strip() if registry_key else None
+        verdict = consult(verdict, registry, key=key)
     click.echo(json.dumps(verdict.to_json(), ensure_ascii=False, indent=2) if as_json else verdict.text())
     ctx.exit(verdict.exit_code)

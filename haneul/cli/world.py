@@ -72,3 +72,24 @@ def world_show(
         for warning in warnings:
             click.echo(f"warning: {warning}", err=True)
         click.echo(str(output))
+
+
+@world.command("prove")
+@click.option("--clips", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which.")
+@click.option("--weights", type=PATH, help="A folder of weights.  [default: the settings', or the bundled]")
+def world_prove(clips: int, seed: int, weights: Path | None) -> None:
+    """Make clips again that the model learned from, and compare them with the ledger that its card names.
+
+    Exits with 1 where one is not the same, byte for byte.
+    """
+    from haneul.backbones.native import BUNDLED
+    from haneul.config import load_settings
+    from haneul.data.prove import prove
+
+    wrong = 0
+    for found in prove(weights or load_settings().weights or BUNDLED, clips=clips, seed=seed):
+        wrong += not found.same
+        click.echo(f"{'same' if found.same else 'DIFFERENT'}  seed {found.seed}: {found.event}, {found.setting}")
+    if wrong:
+        raise click.exceptions.Exit(1)

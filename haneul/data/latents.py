@@ -48,27 +48,39 @@ class Pool:
         return self.groups.shape[4], self.groups.shape[5]
 
 
-def _encode(codec: Codec, shard: Shard, dtype: torch.dtype) -> dict[str, Tensor]:
-    groups, singles = [], []
-    for clip in shard.video_nTHW3:
-        x = torch.from_numpy(clip).permute(3, 0, 1, 2).float() / 127.5 - 1
-        both = torch.stack([x, x.flip(-1)])
-        alone = both[:, :, ::GROUP].transpose(1, 2).repeat(1, 1, GROUP, 1, 1)
-        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
-            groups.append(codec.encode_groups(groups_of(both)).transpose(1, 2).half())
-            singles.append(codec.encode_groups(alone).transpose(1, 2).half())
-    cover = torch.from_numpy(shard.coverage_nThw2)
-    padded = torch.cat([cover[:, :1].expand(-1, GROUP - 1, -1, -1, -1), cover], 1)
+def encode_clips(codec: Codec, video_nTHW3: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Groups and singles of a Pool [n, 2, G, C, h, w] fp16 of clips uint8, on their device."""
+    x = video_nTHW3.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    both = torch.stack([x, x.flip(-1)], 1).flatten(0, 1)
+    alone = both[:, :, ::GROUP].transpose(1, 2).repeat(1, 1, GROUP, 1, 1)
+    with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+        found = [codec.encode_groups(part).transpose(1, 2).half() for part in (groups_of(both), alone)]
+    groups, singles = (part.unflatten(0, (-1, 2)) for part in found)
+    return groups, singles
+
+
+def grouped_cover(cover_nThw2: Tensor) -> Tensor:
+    """Coverage of a Pool [n, 2, G, h, w, 2] from that of every frame, uint8."""
+    padded = torch.cat([cover_nThw2[:, :1].expand(-1, GROUP - 1, -1, -1, -1), cover_nThw2], 1)
     cover = padded.unflatten(1, (-1, GROUP)).float().mean(2).round().to(torch.uint8)
-    controls = torch.from_numpy(shard.controls_nTK.astype(np.float32))
+    return torch.stack([cover, cover.flip(3)], 1)
+
+
+def grouped_controls(controls_nTK: Tensor, groups: int) -> Tensor:
+    """Controls of a Pool [n, G, K] fp16: their mean over the frames that a group holds."""
     step = GROUP * LOG_STRIDE
-    spans = [slice(max(0, step * (g - 1)), step * g + 1) for g in range(cover.shape[1])]
-    controls = torch.stack([controls[:, span].mean(1) for span in spans], 1)
+    spans = [slice(max(0, step * (g - 1)), step * g + 1) for g in range(groups)]
+    return torch.stack([controls_nTK[:, span].float().mean(1) for span in spans], 1).half()
+
+
+def _encode(codec: Codec, shard: Shard, dtype: torch.dtype) -> dict[str, Tensor]:
+    one_by_one = [encode_clips(codec, torch.from_numpy(clip[None]), dtype) for clip in shard.video_nTHW3]
+    groups, singles = (torch.cat(parts) for parts in zip(*one_by_one, strict=True))
     return {
-        "groups": torch.stack(groups),
-        "singles": torch.stack(singles),
-        "cover": torch.stack([cover, cover.flip(3)], 1),
-        "controls": controls.half(),
+        "groups": groups,
+        "singles": singles,
+        "cover": grouped_cover(torch.from_numpy(shard.coverage_nThw2)),
+        "controls": grouped_controls(torch.from_numpy(shard.controls_nTK), groups.shape[2]),
     }
 
 
@@ -111,21 +123,34 @@ def load_pools(cache: Path) -> list[Pool]:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """z [B, C, F, h, w], cover [B, F, h, w, 2] in 0..1, controls [B, F, K]; per clip its facts, whether mirrored."""
+    """z [B, C, F, h, w], cover [B, F, h, w, 2] in 0..1, controls [B, F, K]; per clip its facts, whether mirrored, its
+    number in the pool and the latent frame that it begins at. Of a resident pool (resident.py) there are no facts, but
+    what a caption of them states, said_BK (the value's number in each slot, 0 for nothing), and the first subject's
+    colour_B (-1 for none)."""
 
     z: Tensor
     cover: Tensor
     controls: Tensor
     facts: list[dict[str, Any]]
     mirrored: list[bool]
+    clips: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    said_BK: Tensor | None = None
+    colour_B: Tensor | None = None
+
+
+def places(clips: int, groups: int, batch: int, frames: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+    """A random batch of windows of `frames` latent frames: clips, whether mirrored, and starts, which are free wherever
+    facts were logged."""
+    which = rng.integers(clips, size=batch)
+    mirror: NDArray[np.int64] = rng.integers(2, size=batch)
+    starts = rng.integers(groups - frames + 1, size=batch) if frames in (1, 5) else np.zeros(batch, np.int64)
+    return which, mirror, starts
 
 
 def draw(pool: Pool, batch: int, frames: int, rng: np.random.Generator) -> Batch:
-    """A random batch of windows of `frames` latent frames; starts are free wherever facts were logged."""
-    n, total = pool.clips, pool.groups.shape[2]
-    clips = rng.integers(n, size=batch)
-    mirror: NDArray[np.int64] = rng.integers(2, size=batch)
-    starts = rng.integers(total - frames + 1, size=batch) if frames in (1, 5) else np.zeros(batch, np.int64)
+    """A random batch of windows of `frames` latent frames."""
+    clips, mirror, starts = places(pool.clips, pool.groups.shape[2], batch, frames, rng)
     z, cover, controls, facts = [], [], [], []
     for c, m, s in zip(clips, mirror, starts, strict=True):
         z.append(torch.cat([pool.singles[c, m, s : s + 1], pool.groups[c, m, s + 1 : s + frames]]))
@@ -139,4 +164,6 @@ def draw(pool: Pool, batch: int, frames: int, rng: np.random.Generator) -> Batch
         controls=torch.stack(controls).float(),
         facts=facts,
         mirrored=[bool(m) for m in mirror],
+        clips=clips,
+        starts=starts,
     )

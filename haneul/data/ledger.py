@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from haneul.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,29 @@ def simulated(pixels: bytes, seed: int) -> Entry:
         rights_holder="the Haneul authors",
         consent="simulated; no third-party material",
     )
+
+
+LEDGER = "ledger.npz"  #: the ledger of simulated clips, beside a run's state or the weights that came of it
+
+
+def write_seeds(path: Path, ledger: dict[int, bytes]) -> None:
+    """Write the ledger of simulated clips, atomically: the seeds that each can be made again from, and its leaves."""
+    seeds = sorted(ledger)
+    leaves = np.frombuffer(b"".join(ledger[s] for s in seeds), np.uint8).reshape(-1, 32)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as f:
+        np.savez_compressed(f, seeds=np.array(seeds, np.int64), leaves=leaves)
+    temporary.replace(path)
+
+
+def read_seeds(path: Path) -> dict[int, bytes]:
+    """Seed -> leaf of a ledger that `write_seeds` wrote, by rising seeds. Raises InputError when it is none."""
+    try:
+        with path.open("rb") as f, np.load(f) as z:
+            seeds, leaves = z["seeds"].tolist(), z["leaves"]
+            return dict(zip(seeds, (leaf.tobytes() for leaf in leaves), strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no ledger of clips ({error})") from error
 
 
 def merkle_root(leaves: Iterable[bytes]) -> str:

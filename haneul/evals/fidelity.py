@@ -18,8 +18,8 @@ from haneul.evals.clips import Work, generate_clips, render_held_out, word
 from haneul.evals.data import Say, load_videos
 from haneul.evals.following import through_codec
 from haneul.evals.reader import Reader, read
-from haneul.evals.statistics import frechet
-from haneul.model.codec import GROUP
+from haneul.evals.statistics import frechet, kernel_distance
+from haneul.model.codec import GROUP, PATCH
 from haneul.train import codec as codec_training
 from haneul.train.codec import psnr
 from haneul.train.upscaler import take
@@ -45,6 +45,9 @@ def distances(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, 
         "generated_to_renders": round(frechet(made[:n], real[n : 2 * n]), 3),
         "renders_to_renders": round(frechet(real[:n], real[n : 2 * n]), 3),
         "codec_to_renders": round(frechet(coded, real[n : 2 * n]), 3),
+        # all of each: the captions are those of the renders, so contents are shared out alike
+        "kernel_to_renders": round(kernel_distance(made, real), 3),
+        "kernel_of_renders": round(kernel_distance(real[:n], real[n : 2 * n]), 3),
     }
 
 
@@ -59,12 +62,44 @@ def judder(videos: Sequence[NDArray[np.uint8]]) -> float:
     return float(np.concatenate(across).mean() / max(1e-6, float(np.concatenate(within).mean())))
 
 
+def seams(videos: Sequence[NDArray[np.uint8]]) -> float:
+    """How much more the picture changes across the borders of patches than within them: mean absolute difference of
+    neighbouring pixels of uint8 videos [T, H, W, 3], at every PATCH-th place against the others. 1 is none."""
+    across, within = [], []
+    for video in videos:
+        for axis in (1, 2):
+            others = tuple(a for a in range(4) if a != axis)
+            change = np.abs(np.diff(video.astype(np.float32), axis=axis)).mean(others)
+            border = np.arange(len(change)) % PATCH == PATCH - 1
+            across.append(change[border])
+            within.append(change[~border])
+    return float(np.concatenate(across).mean() / max(1e-6, float(np.concatenate(within).mean())))
+
+
+def change(videos: Sequence[NDArray[np.uint8]]) -> float:
+    """Mean absolute change from one frame to the next of uint8 videos, in steps of 0 to 255. Judder is a ratio, and
+    flicker everywhere lowers it; this tells flicker from smoothness."""
+    return float(np.mean([np.abs(np.diff(v.astype(np.float32), axis=0)).mean() for v in videos]))
+
+
+def grain(videos: Sequence[NDArray[np.uint8]]) -> float:
+    """Mean absolute second difference of neighbouring pixels, across and down, in steps of 0 to 255: the same for
+    seams, which grain everywhere would hide."""
+    axes = (1, 2)
+    return float(np.mean([np.abs(np.diff(v.astype(np.float32), 2, axis=a)).mean() for v in videos for a in axes]))
+
+
 def steadiness(work: Work, model: Native, say: Say) -> dict[str, Any]:
-    """The judder of renders, of the same after the codec, and of generated clips."""
+    """Judder and seams, and the change and grain that they are relative to: of renders, of the same after the codec,
+    and of generated clips."""
     videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
     made = generate_clips(work, model, "english", [word(f, i).text for i, f in enumerate(facts)], say)
     sets = {"renders": list(videos), "codec": through_codec(model, videos[:96]), "generated": list(made)}
-    return {"clips": len(facts)} | {name: round(judder(clips), 2) for name, clips in sets.items()}
+    measures = {"judder": judder, "seams": seams, "change": change, "grain": grain}
+    return {
+        what: {"clips": len(facts)} | {name: round(measure(clips), 2) for name, clips in sets.items()}
+        for what, measure in measures.items()
+    }
 
 
 def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
@@ -76,8 +111,8 @@ def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
             triples.append(degraded(model.codec, z["small"]))
             large.append(torch.from_numpy(z["large"]))
             corners.append(torch.from_numpy(z["at"].astype(np.int64)))
-    data = torch.cat(triples), torch.cat(large), torch.cat(corners)
-    x, y = take(data, torch.arange(len(data[0])), False)
+    small = list(torch.cat(triples).unbind())
+    x, y = take((small, torch.cat(large), torch.cat(corners)), torch.arange(len(small)), False)
     scale = model.upscaler.cfg.scale
     out = torch.cat([model.upscaler(part) for part in x.split(8)])
     edge = 2 * scale  # the crop's border lacks context
@@ -94,9 +129,10 @@ def upscaler_psnr(model: Native, folder: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def measure(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
-    """Frechet distances, judder, the codec's PSNR on held-out renders, the upscaler's where pairs are at hand."""
+    """Distances of distributions, judder, seams, the codec's PSNR on held-out renders, the upscaler's where there are
+    pairs."""
     result: dict[str, Any] = {"frechet": distances(work, model, reader, say)}
-    result["judder"] = steadiness(work, model, say)
+    result |= steadiness(work, model, say)
     paths = shard_paths(work.renders)
     say("codec: measuring")
     result["codec"] = {

@@ -14,6 +14,7 @@ from haneul.evals.clips import Wording, Work, generate_clips, render_held_out, w
 from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, Say, answers, load_videos
 from haneul.evals.reader import Reader, read
 from haneul.evals.statistics import wilson
+from haneul.model.precision import autocast
 from haneul.train.codec import to_video
 from haneul.world.captions import Language
 from haneul.world.scene import Facts
@@ -28,7 +29,7 @@ Counted = NDArray[np.bool_]
 def through_codec(model: Native, videos: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Encoded and decoded again: the best that the model could show."""
     out = []
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), autocast():
         for video in videos:
             y = model.codec.decode(model.codec.encode(to_video(video[None])))[0].float().clamp(-1, 1)
             out.append(((y + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy())

@@ -69,7 +69,7 @@ def _threshold(values: Array) -> float:
     return float(middle[np.nanargmax(np.where((low > 0) & (high > 0), between, np.nan))])
 
 
-def _around(weight: Array, y: float, x: float, reach: float) -> tuple[float, float, float]:
+def around(weight: Array, y: float, x: float, reach: float) -> tuple[float, float, float]:
     """Centre of the weight within `reach` pixels of a point, and how much there is."""
     rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]]
     near = weight * ((rows - y) ** 2 + (columns - x) ** 2 <= reach**2)
@@ -104,10 +104,10 @@ def track_ball(video_THW3: NDArray[np.uint8], color: str) -> Track | None:
         cy, cx = (float(v) for v in np.argwhere(m).mean(0))
         total = 0.0
         for _ in range(4):
-            cy, cx, total = _around(w, cy, cx, 0.85 * guess)
+            cy, cx, total = around(w, cy, cx, 0.85 * guess)
         if total >= 0.4 * area:
             centre[t] = cx, cy
-            inside = _around(m, cy, cx, 0.85 * guess)[2]
+            inside = around(m, cy, cx, 0.85 * guess)[2]
             areas.append(inside)
     if len(areas) < LEAST:
         return None

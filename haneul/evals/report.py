@@ -183,11 +183,23 @@ def _fidelity_rows(r: dict[str, Any]) -> list[Row]:
          f"{beside}; {f['clips_a_side']} clips a side, {f['features']} features of the reader"),
         ("codec on held-out clips", f"≥ {c['goal_db']:.0f} dB", f"{c['psnr_db']:.2f} dB", f"{c['clips']} clips"),
     ]  # fmt: skip
-    j = r["judder"]
     rows.insert(1, (
-        "change between latent frames against within them", "1", f"{j['generated']:.2f}",
-        f"renders {j['renders']:.2f}, after the codec {j['codec']:.2f}; {j['clips']} clips",
+        "kernel distance to renders of the same prompts", "0", f"{f['kernel_to_renders']:g}",
+        f"renders to other renders {f['kernel_of_renders']:g}; {f['features']} features of the reader",
     ))  # fmt: skip
+    for key, what, goal in (
+        ("grain", "second differences of neighbouring pixels, of 255", "as renders"),
+        ("change", "change from frame to frame, of 255", "as renders"),
+        ("judder", "change between latent frames against within them", "1"),
+        ("seams", "change across borders of patches against within them", "1"),
+    ):
+        if key not in r:  # of a result that is older
+            continue
+        j = r[key]
+        rows.insert(2, (
+            what, goal, f"{j['generated']:.2f}",
+            f"renders {j['renders']:.2f}, after the codec {j['codec']:.2f}; {j['clips']} clips",
+        ))  # fmt: skip
     if "upscaler" in r:
         u = r["upscaler"]
         for key, what in (("frame", "a frame"), ("between_frames", "a moment between frames")):
@@ -238,10 +250,12 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Made by {made}, on {m['cores']} cores of {m['processor']}.", ""])
 
 
-def write(result: dict[str, Any], output: Path) -> Path:
+def write(
+    result: dict[str, Any], output: Path, tell: Callable[[dict[str, Any]], str] = markdown
+) -> Path:  # fmt: skip
     """Write `output` (JSON) and the table beside it (.md), replacing earlier ones; returns the table's path."""
     table = output.with_suffix(".md")
-    for path, text in ((output, json.dumps(result, indent=1, ensure_ascii=False) + "\n"), (table, markdown(result))):
+    for path, text in ((output, json.dumps(result, indent=1, ensure_ascii=False) + "\n"), (table, tell(result))):
         with atomic_output(path, overwrite=True) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
     return table

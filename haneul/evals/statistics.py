@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,24 @@ def frechet(a_ND: NDArray[np.float64], b_ND: NDArray[np.float64]) -> float:
     return float(mean @ mean + np.trace(A) + np.trace(B) - 2 * cross)
 
 
+def kernel_distance(a_ND: NDArray[np.float64], b_MD: NDArray[np.float64]) -> float:
+    """Squared maximum mean discrepancy of two sets of features with the kernel (x.y / D + 1)^3, without bias (KID,
+    Binkowski et al., arXiv 1801.01401): about 0 for two samples of the same, however few, where Frechet's distance is
+    far from it. Features are standardised by `b`, the real ones."""
+    mean, std = b_MD.mean(0), b_MD.std(0) + 1e-3
+    a, b = (a_ND - mean) / std, (b_MD - mean) / std
+
+    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = (x @ y.T / x.shape[1] + 1) ** 3
+        return found
+
+    def within(x: NDArray[np.float64]) -> float:
+        k = kernel(x, x)
+        return float((k.sum() - np.trace(k)) / (len(x) * (len(x) - 1)))
+
+    return within(a) + within(b) - 2 * float(kernel(a, b).mean())
+
+
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Number, median, quartiles, and the 5th and 95th percentile."""
     if not len(values):
@@ -40,3 +58,28 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     q = np.percentile(values, [5, 25, 50, 75, 95])
     names = ("p5", "p25", "median", "p75", "p95")
     return {"n": len(values), **{n: round(float(v), 3) for n, v in zip(names, q, strict=True)}}
+
+
+def bootstrap(
+    values: Sequence[float], of: Callable[..., Any] = np.median, *, draws: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """A statistic (the median unless another is asked for) with its 95% interval by resampling (Efron, Annals of
+    Statistics 7, 1979: the percentile interval)."""
+    if not len(values):
+        return {"value": None, "low": None, "high": None, "n": 0}
+    x = np.asarray(values, float)
+    index = np.random.default_rng(seed).integers(0, len(x), (draws, len(x)))
+    low, high = np.percentile(of(x[index], axis=1), (2.5, 97.5))
+    found = (float(of(x, axis=0)), float(low), float(high))
+    return {**dict(zip(("value", "low", "high"), (round(v, 5) for v in found), strict=True)), "n": len(x)}
+
+
+def correlation(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Pearson's coefficient of pairs with its 95% interval by Fisher's transformation; at least 4 pairs."""
+    x, y = np.asarray(pairs, float).T
+    if len(x) < 4 or x.std() < 1e-9 or y.std() < 1e-9:
+        return {"value": None, "low": -1.0, "high": 1.0, "n": len(x)}
+    r = float(np.clip(np.corrcoef(x, y)[0, 1], -0.999999, 0.999999))
+    half = 1.96 / math.sqrt(len(x) - 3)
+    low, high = (math.tanh(math.atanh(r) + sign * half) for sign in (-1, 1))
+    return {"value": round(r, 4), "low": round(low, 4), "high": round(high, 4), "n": len(x)}

@@ -15,6 +15,7 @@ from haneul.errors import TrainingError
 from haneul.evals.data import IGNORE, NAMES, Clips, Say, load_clips
 from haneul.evals.reader import Reader, ReaderConfig, read_glimpses
 from haneul.model.checkpoint import Card, load, load_into, save
+from haneul.model.precision import autocast
 from haneul.train.codec import split
 from haneul.train.pipeline import commit
 
@@ -81,7 +82,7 @@ def batch_of(clips: Clips, index: Tensor, generator: torch.Generator) -> tuple[T
 
 def loss_of(reader: Reader, pictures: Tensor, motion: Tensor, cover: Tensor, answers: Tensor) -> Tensor:
     """Cross-entropy of every attribute, and of where the subjects are."""
-    with torch.autocast(pictures.device.type, torch.bfloat16):
+    with autocast(pictures.device.type):
         logits, _, found = reader(pictures, motion)
     loss = FIND_WEIGHT * F.binary_cross_entropy_with_logits(found, cover)
     for k, name in enumerate(NAMES):

@@ -31,13 +31,16 @@ class Canvas:
 
 
 def blank(channels: int, frames: int, h: int, w: int, *, period: int = 0) -> Canvas:
-    """Nothing is given."""
-    return Canvas(z=torch.zeros(1, channels, frames, h, w), level_BFS=torch.zeros(1, frames, h * w), period=period)
+    """Nothing is given, which takes no memory whatever the length."""
+    nothing = torch.zeros(())
+    return Canvas(
+        z=nothing.expand(1, channels, frames, h, w), level_BFS=nothing.expand(1, frames, h * w), period=period
+    )
 
 
 def put(canvas: Canvas, z: Tensor, level_FS: Tensor, at: list[int]) -> Canvas:
     """Give latents z [1, C, n, h, w] at levels [n, S] (or [n, 1]) as the latent frames `at`."""
-    latents, levels = canvas.z.clone(), canvas.level_BFS.clone()
+    latents, levels = (x.clone(memory_format=torch.contiguous_format) for x in (canvas.z, canvas.level_BFS))
     latents[:, :, at] = z.to(latents)
     levels[:, at] = level_FS.to(levels).expand(-1, levels.shape[2])
     return Canvas(z=latents, level_BFS=levels, period=canvas.period)

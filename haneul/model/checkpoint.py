@@ -27,6 +27,7 @@ class Card:
     preset: str
     config: dict[str, Any]
     recipe: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)  # sampler.Sampling, of a transformer
     commit: str = ""
     data_ledger_root: str = ""
     evaluation: dict[str, Any] = field(default_factory=dict)
@@ -50,8 +51,41 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+SCALE = "/scale"  #: after the name of a matrix in eight bits: the factors of its rows
+LEAST = 4096  #: numbers in the smallest tensor that is kept in eight bits
+
+
+def to_eight_bits(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices as int8, each row (all inputs of one output) with a factor of its own; other tensors as float16."""
+    out = {}
+    for name, v in state.items():
+        if not v.is_floating_point():
+            out[name] = v
+        elif v.ndim < 2 or v.numel() < LEAST:
+            out[name] = v.half()
+        else:
+            rows = v.detach().float().cpu().flatten(1)
+            factor = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+            out[name] = (rows / factor).round().to(torch.int8).view(v.shape)
+            out[name + SCALE] = factor[:, 0]
+    return out
+
+
+def from_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse, up to rounding; float32. What was not in eight bits stays as it is."""
+    out = {}
+    for name, v in tensors.items():
+        if name.endswith(SCALE):
+            continue
+        factor = tensors.get(name + SCALE)
+        out[name] = v if factor is None else v.float() * factor.view(-1, *[1] * (v.ndim - 1))
+    return out
+
+
 def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype | None = None) -> None:
-    """Write weights (floating tensors as `dtype`) and card atomically."""
+    """Write weights (floating tensors as `dtype`; torch.int8: see `to_eight_bits`) and card atomically."""
+    if dtype == torch.int8:
+        state, dtype = to_eight_bits(state), None
     tensors = {
         k: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().clone().contiguous()
         for k, v in state.items()
@@ -67,7 +101,9 @@ def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype
 
 
 def load(path: Path, part: str) -> tuple[dict[str, Tensor], Card]:
-    """Tensors (as stored) and card; raises CheckpointError when missing, damaged, or another part's."""
+    """Tensors (as stored, or what eight bits stand for) and card.
+
+    Raises CheckpointError when missing, damaged, or another part's."""
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; reinstall haneul or point to another folder")
     try:
@@ -86,7 +122,7 @@ def load(path: Path, part: str) -> tuple[dict[str, Tensor], Card]:
         raise CheckpointError(f"the card of {path} is damaged ({err}); fetch it again") from err
     if card.part != part:
         raise CheckpointError(f"{path} holds a {card.part}, not a {part}")
-    return tensors, card
+    return from_eight_bits(tensors), card
 
 
 def load_into(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

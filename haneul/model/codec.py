@@ -14,6 +14,7 @@ before any training, so the transformer can start at once and the decoder can ge
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 GROUP = 4  #: frames per latent frame
 PATCH = 16  #: pixels per latent row and column
+REACH = 2  #: groups on either side that the decoder sees of a group: its two `Neighbours`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,33 @@ class Codec(nn.Module):
     def decode(self, z_BCFhw: Tensor) -> Tensor:
         """z [B, C, F, h, w] -> video [B, 3, 4(F-1)+1, 16h, 16w], about in [-1, 1] (not clamped)."""
         return frames_of(self.decode_groups(z_BCFhw))
+
+    def decode_pieces(self, pieces: Iterable[Tensor], most: int = 6) -> Iterator[Tensor]:
+        """Latents [B, C, n, h, w] piece by piece -> video [B, 3, m, H, W] piece by piece: what `decode` makes of all
+        together, up to rounding, in constant memory. A group is drawn as soon as the REACH after it are known, at most
+        `most` at once."""
+        held: Tensor | None = None  # begins REACH groups before the next one to draw, or with the first of all
+        before = 0  # how many of `held` are drawn already
+        first = True  # of the first group only one frame is kept
+        ended = object()
+        source = iter(pieces)
+        while True:
+            piece = next(source, ended)
+            if isinstance(piece, Tensor):
+                held = piece if held is None else torch.cat([held, piece], 2)
+            if held is None:
+                return
+            ready = held.shape[2] - (REACH if isinstance(piece, Tensor) else 0)
+            while before < ready:
+                until = min(before + most, ready)
+                groups = self.decode_groups(held[:, :, : until + REACH])[:, before:until]
+                video = groups.reshape(len(groups), -1, 3, *groups.shape[3:]).transpose(1, 2)
+                yield video[:, :, GROUP - 1 :] if first else video
+                first = False
+                drop = max(0, until - REACH)
+                held, before, ready = held[:, :, drop:], until - drop, ready - drop
+            if not isinstance(piece, Tensor):
+                return
 
     @torch.no_grad()
     def start_linear(self, mean_P: Tensor, basis_PC: Tensor) -> None:

@@ -50,6 +50,13 @@ def one_hot(said: Sequence[Mapping[str, str]], slots: Slots) -> Tensor:
     return out
 
 
+def one_hot_of_numbers(said_BK: Tensor, sizes: Sequence[int]) -> Tensor:
+    """[B, V], as `one_hot`, from the number of the value in each slot, 0 for unsaid."""
+    starts = torch.tensor([0, *sizes[:-1]], device=said_BK.device).cumsum(0)
+    out = torch.zeros(len(said_BK), sum(sizes), device=said_BK.device)
+    return out.scatter_(1, said_BK.long() + starts, 1.0)
+
+
 def softmax_by_slot(logits_BV: Tensor, sizes: Sequence[int]) -> Tensor:
     """Probabilities [B, V]: each slot's add up to 1."""
     return torch.cat([part.softmax(-1) for part in logits_BV.split(list(sizes), -1)], -1)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .layers import Attend, attend_fused, fourier, mask_bias, rms, rotate
 from .text import Text
 
+WEAK_AT = 0.375  #: how far through the blocks the one is that is left out of a weakened model (docs/log.md)
 LEAST_SPREAD = 0.02  #: of a channel that never varies (a single frame has no motion), so that nothing divides by zero
 
 
@@ -360,13 +361,15 @@ class DiT(nn.Module):
         ctrl_BFK: Tensor | None = None,
         known_BG: Tensor | None = None,
         truth_at: int | None = None,
+        skip_B: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Velocity [B, C, F, h, w] of the flow at noise levels `t_BFS` (0 noise .. 1 clean; F and S may be 1).
 
         `time_F` is the real time of each latent frame in seconds, `single_F` is true where it holds a single frame,
         `null_B` true where the prompt is to be ignored. `ctrl_BFK` are controls (rates a second, in the order of the
         world's CONTROLS), of which `known_BG` says whether the camera's and the subject's count. With `truth_at`, also
-        the truth head's output [B, F, S, truth] read after that many blocks.
+        the truth head's output [B, F, S, truth] read after that many blocks. Where `skip_B` is true, one block is left
+        out: a weaker model, to be guided away from.
         """
         B, C, T, h, w = z_BCFhw.shape
         dtype = self.inp.weight.dtype
@@ -388,7 +391,10 @@ class DiT(nn.Module):
         cos, sin = (a.to(x.dtype) for a in self.angles(time_F, h, w))
         truth = None
         for i, block in enumerate(self.blocks):
-            x = block(x, mod, txt, bias, cos, sin)
+            y = block(x, mod, txt, bias, cos, sin)
+            if skip_B is not None and i == int(WEAK_AT * len(self.blocks)):
+                y = torch.where(skip_B[:, None, None, None], x, y)
+            x = y
             if self.truth is not None and truth_at == i + 1:
                 truth = self.truth(rms(x))
         scale, shift = self.final(c).chunk(2, -1)

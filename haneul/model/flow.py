@@ -58,12 +58,13 @@ class LevelMix:
 
 
 def draw_levels(
-    mix_: LevelMix, batch: int, frames: int, h: int, w: int, generator: torch.Generator
+    mix_: LevelMix, batch: int, frames: int, h: int, w: int, generator: torch.Generator, base_B: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Noise levels [B, F, S] and loss weights of the same shape (0 on given tokens).
 
     All clips of a batch follow the same member of the family, drawn by its share, so that S is 1 (all of a frame's
     tokens equal) unless the member is a box: the modulation is then computed once per frame and not per token.
+    `base_B` are the levels of tokens that are not given, where they are not to be drawn.
     """
 
     mean = mix_.mean - 0.5 * math.log(frames)
@@ -76,7 +77,8 @@ def draw_levels(
         noisy = torch.rand(*shape, generator=generator) * mix_.context_noise
         return 1 - noisy * (torch.rand(*shape, generator=generator) < 0.5)
 
-    base = logit_normal(batch, 1, 1).expand(batch, frames, 1).clone()
+    alike = logit_normal(batch, 1, 1) if base_B is None else base_B.view(batch, 1, 1)
+    base = alike.expand(batch, frames, 1).clone()
     if frames == 1:
         return base, torch.ones_like(base)
     names = ("prefix", "suffix", "ends", "random_frames", "independent", "box")

@@ -5,6 +5,7 @@ Every function returns a `Start`; `sample` turns any start into latents. See the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from .codec import GROUP
 from .dit import DiT
 from .flow import mix
-from .sampler import GUIDANCE, SHIFT, STEPS, Progress, Sampler, guide, multistep, schedule
+from .sampler import SAMPLERS, Denoise, Progress, Sampling, guide, schedule
 from .text import Text, join
 
 
@@ -81,6 +82,50 @@ def loop(start: Start, period: int) -> Start:
     return replace(start, z=z, period=period)
 
 
+def field(
+    dit: DiT,
+    text: Text,
+    how: Sampling,
+    *,
+    time_F: Tensor,
+    single_F: Tensor,
+    negative: Text | None = None,
+    ctrl_BFK: Tensor | None = None,
+    known_BG: Tensor | None = None,
+) -> Denoise:
+    """The velocity field that a sampler follows: (z [B, C, F, h, w], levels [B, F, S or 1]) -> velocities, guided as
+    `how` says.
+
+    Guidance leads away from two lesser answers: the one to the negative prompt, or without any, to no text at all; and
+    the one that the model gives with one of its blocks left out (spatiotemporal skip guidance, Hyung et al., arXiv
+    2411.18664), where things fall apart into patches. Each costs an evaluation, all in one batch.
+    """
+    away = how.guidance != 1.0
+    parts = 1 + away + bool(how.weak)
+    common = {"time_F": time_F, "single_F": single_F}
+    texts = text
+    if away:
+        texts = join(texts, negative or text)
+    if how.weak:
+        texts = join(texts, text)
+    ctrl, known = (None if x is None else torch.cat([x] * parts) for x in (ctrl_BFK, known_BG))
+
+    def guided(z: Tensor, t_BFS: Tensor) -> Tensor:
+        part = torch.arange(parts * len(z), device=z.device) // len(z)
+        v, _ = dit(
+            torch.cat([z] * parts), torch.cat([t_BFS] * parts), texts, ctrl_BFK=ctrl, known_BG=known,
+            null_B=(part == 1) & (away and negative is None), skip_B=part == parts - 1 if how.weak else None, **common,
+        )  # fmt: skip
+        cond, *others = v.chunk(parts)
+        if not others:
+            return cond  # type: ignore[no-any-return]
+        return guide(
+            cond, others[0] if away else None, how.guidance, how.rescale, others[-1] if how.weak else None, how.weak
+        )
+
+    return guided
+
+
 @torch.no_grad()
 def sample(
     dit: DiT,
@@ -88,43 +133,25 @@ def sample(
     start: Start,
     *,
     negative: Text | None = None,
-    guidance: float = GUIDANCE,
-    rescale: float = 0.3,
-    steps: int = STEPS,
-    shift: float = SHIFT,
-    sampler: Sampler = multistep,
+    how: Sampling = Sampling(),  # noqa: B008 - frozen
     ctrl_BFK: Tensor | None = None,
     known_BG: Tensor | None = None,
     progress: Progress | None = None,
+    around: Callable[[Denoise], Denoise] | None = None,
 ) -> Tensor:
-    """Latents [B, C, F, h, w] from a start. Guidance 1 is the plain conditional model at half of the price.
-
-    Without a negative prompt, guidance leads away from the model without text.
-    """
-    B = start.z.shape[0]
-    yes, no = torch.zeros(B, dtype=torch.bool), torch.ones(B, dtype=torch.bool)
-    other = negative or text
-
-    both = None if guidance == 1.0 else join(text, other)
-
-    def velocity(z: Tensor, t_BFS: Tensor) -> Tensor:
-        common = {"time_F": start.time_F, "single_F": start.single_F}
-        if both is None:
-            v, _ = dit(z, t_BFS, text, null_B=yes, ctrl_BFK=ctrl_BFK, known_BG=known_BG, **common)
-            return v  # type: ignore[no-any-return]
-        null = torch.cat([yes, yes if negative else no])
-        ctrl, known = (None if x is None else torch.cat([x, x]) for x in (ctrl_BFK, known_BG))
-        v, _ = dit(
-            torch.cat([z, z]), torch.cat([t_BFS, t_BFS]), both, null_B=null, ctrl_BFK=ctrl, known_BG=known, **common
-        )
-        cond, uncond = v.chunk(2)
-        return guide(cond, uncond, guidance, rescale)
+    """Latents [B, C, F, h, w] from a start, sampled as `how` says; see `field`. `around` is what a caller puts around
+    the velocity field, to look at what it says or to remember it."""
+    velocity = field(
+        dit, text, how, time_F=start.time_F, single_F=start.single_F, negative=negative, ctrl_BFK=ctrl_BFK,
+        known_BG=known_BG,
+    )  # fmt: skip
 
     def denoise(z: Tensor, t_BFS: Tensor) -> Tensor:
         v = velocity(z, t_BFS)
         return closed(v, start.period) if start.period else v
 
-    levels = schedule(steps, shift)
+    followed = around(denoise) if around else denoise
+    levels = schedule(how.steps, how.shift)
     lowest = start.start_BFS.min().to(levels)  # of a remix nothing happens below its level
     levels = torch.cat([lowest[None], levels[levels > lowest]])
-    return sampler(denoise, start.z, levels, start.start_BFS, progress)
+    return SAMPLERS[how.sampler](followed, start.z, levels, start.start_BFS, progress)

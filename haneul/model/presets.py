@@ -23,13 +23,13 @@ class Preset:
 
 
 def preset(name: str, concepts: tuple[int, ...] = ()) -> Preset:
-    """`nano` ~10M parameters (2 CPU cores, hours), `mini` ~35M (one GPU, minutes), `base` ~340M, `large` ~3B.
+    """`nano` ~21M parameters (one GPU, minutes), `mini` ~35M (one GPU), `base` ~340M, `large` ~3B.
 
     `concepts` are the sizes of the slots (concepts.sizes_of) that the model reads. With them the smallest reads nothing
     else; the others read words too, for footage whose captions say more than the slots hold.
     """
     dials = {
-        "nano": (256, 8, 4, 64),
+        "nano": (384, 8, 6, 64),
         "mini": (448, 11, 7, 80),
         "base": (1024, 22, 16, 128),
         "large": (2304, 40, 18, 192),

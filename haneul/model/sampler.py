@@ -8,15 +8,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .flow import shift_levels
 
-STEPS = 24  #: of the sampler, unless another number is asked for
+STEPS = 12  #: of the sampler, unless another number is asked for
 SHIFT = 8.0  #: of the noise levels towards noise, where layout is decided (docs/log.md)
 GUIDANCE = 2.5  #: strength of guidance, likewise: less loses second things, more burns colours (docs/log.md)
+RESCALE = 0.3  #: how much of the spread that guidance adds is taken back
+WEAK = 1.0  #: strength of the guidance away from the same model without one of its blocks (docs/log.md)
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Progress = Callable[[int, int], None]
@@ -34,7 +37,7 @@ def _token_levels(level: Tensor, start_BFS: Tensor) -> Tensor:
     return torch.maximum(start_BFS, level.to(start_BFS))
 
 
-def _spread(step_BFS: Tensor, z: Tensor) -> Tensor:
+def over_tokens(step_BFS: Tensor, z: Tensor) -> Tensor:
     """[B, F, S or 1] -> broadcastable against [B, C, F, h, w]."""
     B, _, T, h, w = z.shape
     return step_BFS.expand(B, T, step_BFS.shape[2]).reshape(B, 1, T, *((h, w) if step_BFS.shape[2] > 1 else (1, 1)))
@@ -44,7 +47,7 @@ def euler(denoise: Denoise, z: Tensor, levels: Tensor, start_BFS: Tensor, progre
     """Explicit Euler steps, one model call each."""
     for i in range(len(levels) - 1):
         t, t_next = _token_levels(levels[i], start_BFS), _token_levels(levels[i + 1], start_BFS)
-        z = z + _spread(t_next - t, z) * denoise(z, t)
+        z = z + over_tokens(t_next - t, z) * denoise(z, t)
         if progress:
             progress(i + 1, len(levels) - 1)
     return z
@@ -54,7 +57,7 @@ def heun(denoise: Denoise, z: Tensor, levels: Tensor, start_BFS: Tensor, progres
     """Heun's second-order method (Karras et al., arXiv 2206.00364, alg. 1): two calls a step, one in the last."""
     for i in range(len(levels) - 1):
         t, t_next = _token_levels(levels[i], start_BFS), _token_levels(levels[i + 1], start_BFS)
-        step = _spread(t_next - t, z)
+        step = over_tokens(t_next - t, z)
         v = denoise(z, t)
         if i < len(levels) - 2:
             v = (v + denoise(z + step * v, t_next)) / 2
@@ -76,7 +79,7 @@ def multistep(
         if before is not None:
             ratio = float((levels[i + 1] - levels[i]) / (levels[i] - levels[i - 1])) / 2
             use = v + ratio * (v - before)
-        z = z + _spread(t_next - t, z) * use
+        z = z + over_tokens(t_next - t, z) * use
         before = v
         if progress:
             progress(i + 1, len(levels) - 1)
@@ -86,10 +89,37 @@ def multistep(
 SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun, "multistep": multistep}
 
 
-def guide(cond: Tensor, uncond: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans, arXiv 2207.12598), optionally pulled back to the conditional
-    prediction's spread (Lin et al., arXiv 2305.08891, eq. 15-16) so that high scales don't burn colours."""
-    v = uncond + scale * (cond - uncond)
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to sample from a set of weights; its card has it. Guidance 1 is none and costs one evaluation less a step;
+    so does `weak` 0 (see modes.field)."""
+
+    steps: int = STEPS
+    guidance: float = GUIDANCE
+    rescale: float = RESCALE
+    weak: float = WEAK
+    shift: float = SHIFT
+    sampler: str = "multistep"  # of SAMPLERS
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"unknown sampler {self.sampler!r}; known are {', '.join(SAMPLERS)}")
+
+
+def guide(
+    cond: Tensor,
+    uncond: Tensor | None,
+    scale: float,
+    rescale: float = 0.0,
+    weak: Tensor | None = None,
+    weak_scale: float = 0.0,
+) -> Tensor:
+    """Classifier-free guidance (Ho & Salimans, arXiv 2207.12598) and guidance away from a weakened model (Hyung et al.,
+    arXiv 2411.18664), together pulled back to the conditional prediction's spread (Lin et al., arXiv 2305.08891,
+    eq. 15-16) so that high scales don't burn colours."""
+    v = cond if uncond is None else uncond + scale * (cond - uncond)
+    if weak is not None:
+        v = v + weak_scale * (cond - weak)
     if rescale:
         axes = tuple(range(1, v.ndim))
         v = v * (1 - rescale + rescale * cond.std(axes, keepdim=True) / v.std(axes, keepdim=True).clamp(min=1e-8))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,24 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BLOCK = 32  #: weights per quantisation block
+KEPT = 8  #: single texts whose states are kept
 CHUNK = 32  #: texts that are encoded together
+INNER = 3  #: layers after which the states are kept too, for the screen's classifier
+
+
+def shared_encoder(path: Path) -> TextEncoder:
+    """The encoder of a file, read once in a process however many need it. Raises as `TextEncoder.load`."""
+    found = path.resolve()
+    try:
+        stamp = found.stat().st_mtime_ns
+    except OSError:
+        return TextEncoder.load(path)  # which says what is wrong
+    return _shared(found, stamp)
+
+
+@lru_cache(maxsize=2)
+def _shared(path: Path, _stamp: int) -> TextEncoder:
+    return TextEncoder.load(path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +142,7 @@ class TextEncoder(nn.Module):
         self.norm = nn.LayerNorm(width, eps=eps)
         self.layers = nn.ModuleList(Layer(width, heads, hidden, eps) for _ in range(layers))
         self.tokenizer: Tokenizer | None = None
+        self._known: dict[str, tuple[Tensor, Tensor, Tensor]] = {}  # single texts that were just encoded
 
     @property
     def width(self) -> int:
@@ -160,22 +179,43 @@ class TextEncoder(nn.Module):
         ids: list[int] = self.tokenizer.encode(text).ids
         return [0, *ids[: limit - 2], 2]
 
-    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """States [B, L, width] of token ids; true in the mask are the real ones."""
+    def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """States [B, L, width] of token ids after `INNER` layers and after all; true in the mask are the real ones."""
         place = torch.arange(ids_BL.shape[1], device=ids_BL.device)
         x: Tensor = self.norm((self.words(ids_BL) + self.positions(place)).to(self.norm.weight.dtype))
         bias = torch.zeros(mask_BL.shape, device=x.device).masked_fill(~mask_BL, -1e4)[:, None, None]
-        for layer in self.layers:
+        inner = x
+        for number, layer in enumerate(self.layers, start=1):
             x = layer(x, bias)
-        return x
+            inner = x if number <= INNER else inner
+        return inner, x
 
     @torch.no_grad()
     def encode(self, texts: list[str], length: int | None = None) -> tuple[Tensor, Tensor]:
-        """States [B, L, 384] and mask [B, L]; L is the longest text's, or `length` (longer ones are cut)."""
+        """States [B, L, 384] and mask [B, L]; L is the longest text's, or `length` (longer ones are cut).
+
+        A single text's are kept for a while: screen, concepts and transformer ask for the same one after another.
+        """
+        _, states, mask = self.encode_both(texts, length)
+        return states, mask
+
+    @torch.no_grad()
+    def encode_both(self, texts: list[str], length: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """As `encode`, with the states after the first `INNER` layers before them."""
+        if len(texts) == 1 and length is None:
+            if texts[0] not in self._known:
+                while len(self._known) >= KEPT:
+                    self._known.pop(next(iter(self._known)))
+                self._known[texts[0]] = self._encode(texts, None)
+            return self._known[texts[0]]
+        return self._encode(texts, length)
+
+    def _encode(self, texts: list[str], length: int | None) -> tuple[Tensor, Tensor, Tensor]:
         rows = [self.tokenize(t, length or 128) for t in texts]
         L = length or max(len(r) for r in rows)
         device, dtype = self.norm.weight.device, self.norm.weight.dtype
         states = torch.zeros(len(rows), L, self.width, dtype=dtype, device=device)
+        inner = torch.zeros_like(states)
         mask = torch.zeros(len(rows), L, dtype=torch.bool, device=device)
         # Texts of like length together, so that little is spent on padding.
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -185,6 +225,6 @@ class TextEncoder(nn.Module):
             ids = torch.tensor([rows[i] + [1] * (longest - len(rows[i])) for i in chosen], device=device)
             here = ids != 1
             index = torch.tensor(chosen, device=device)
-            states[index, :longest] = self(ids, here)
+            inner[index, :longest], states[index, :longest] = self(ids, here)
             mask[index, :longest] = here
-        return states, mask
+        return inner, states, mask

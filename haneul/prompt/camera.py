@@ -44,13 +44,28 @@ class Leg:
     seconds: float | None = None
 
 
+def parts(text: str) -> list[str]:
+    """The parts of what is told one after the other, by commas or "then", in lower case."""
+    return re.split(r",\s*(?:then\s+)?|\s+then\s+", text.strip().lower())
+
+
+def share_of(seconds: list[float | None], total: float, whose: str) -> float:
+    """What each part without a time takes of `total` seconds. Raises InputError, about `whose`, when they don't fit."""
+    timed = sum(s or 0.0 for s in seconds)
+    free = sum(s is None for s in seconds)
+    share = (total - timed) / free if free else 0.0
+    if timed > total + 1e-6 or (free and share <= 0):
+        raise InputError(f"{whose} take {timed:g} s, the video is {total:g} s long; make it longer, or them shorter")
+    return share
+
+
 def parse(text: str) -> list[Leg]:
     """The legs of a path: moves with an amount and a time, separated by commas or "then".
 
     Raises InputError for a move that is not known.
     """
     legs = []
-    for part in re.split(r",\s*(?:then\s+)?|\s+then\s+", text.strip().lower()):
+    for part in parts(text):
         found = _PART.fullmatch(part.strip())
         name = found["move"].strip() if found else part.strip()
         name = OTHER_NAMES.get(name, name)
@@ -71,14 +86,7 @@ def velocities(text: str, frames: int, fps: float) -> NDArray[np.float32]:
     than any that the model has seen.
     """
     legs = parse(text)
-    total = frames / fps
-    timed = sum(leg.seconds or 0.0 for leg in legs)
-    open_legs = sum(leg.seconds is None for leg in legs)
-    share = (total - timed) / open_legs if open_legs else 0.0
-    if timed > total + 1e-6 or (open_legs and share <= 0):
-        raise InputError(
-            f"the camera's legs take {timed:g} s, the video is {total:g} s long; make it longer, or them shorter"
-        )
+    share = share_of([leg.seconds for leg in legs], frames / fps, "the camera's legs")
     out = np.zeros((frames, AXES), np.float32)
     begin = 0.0
     for leg in legs:

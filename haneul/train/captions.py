@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from haneul.data.latents import Batch
+from haneul.model.concepts import one_hot
+from haneul.model.text import Text, TextEncoder
 from haneul.prompt.language import check
 from haneul.world.captions import Caption, Language, describe
-from haneul.world.concepts import concepts_of
+from haneul.world.concepts import SLOTS, concepts_of
 from haneul.world.scene import Facts
 
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "ko", "ko-hanja")
@@ -36,3 +39,14 @@ def stated(facts: dict[str, Any], mirrored: bool, rng: np.random.Generator) -> d
     """The concepts of such a caption alone."""
     seen = _seen(facts, mirrored)
     return concepts_of(seen, _described(seen, rng).said)
+
+
+def told(batch: Batch, rng: np.random.Generator, encoder: TextEncoder | None, length: int, *, concepts: bool) -> Text:
+    """What a model reads of the captions of a batch, worded anew: word states of up to `length` words if there is an
+    encoder, concepts if it reads them."""
+    pairs = list(zip(batch.facts, batch.mirrored, strict=True))
+    if encoder is None:
+        return Text(concepts=one_hot([stated(f, m, rng) for f, m in pairs], SLOTS))
+    found = [worded(f, m, rng) for f, m in pairs]
+    states, mask = encoder.encode([text for text, _ in found], length)
+    return Text(states=states, mask=mask, concepts=one_hot([said for _, said in found], SLOTS) if concepts else None)

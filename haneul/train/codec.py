@@ -17,6 +17,7 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import TrainingError
 from haneul.model.checkpoint import Card, load, load_into, save
 from haneul.model.codec import GROUP, PATCH, Codec, groups_of, with_neighbours
+from haneul.model.precision import autocast
 from haneul.model.presets import Preset
 
 Say = Callable[[str], None]
@@ -210,7 +211,7 @@ def fit(codec: Codec, recipe: CodecRecipe, train: list[Path], held: list[Path], 
             warm = min(1.0, (step + 1) / 50)
             group["lr"] = recipe.learning_rate * warm * max(0.02, 1 - elapsed / recipe.budget)
         x = clips.batch(recipe.batch, recipe.window)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             with torch.set_grad_enabled(codec.cfg.learned):
                 z = codec.encode(x)
             most = recipe.noise * torch.rand(len(z), 1, 1, 1, 1)  # of each clip its own

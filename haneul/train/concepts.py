@@ -20,6 +20,7 @@ from torch import Tensor
 from haneul.data.shards import read_meta
 from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
+from haneul.model.precision import autocast, fast_dtype
 from haneul.model.text import TextEncoder
 from haneul.train.captions import worded
 from haneul.train.codec import split
@@ -79,7 +80,7 @@ def sorted_batches(
 
 def loss_of(reader: ConceptReader, states: Tensor, mask: Tensor, target_BV: Tensor) -> Tensor:
     """Mean cross-entropy over slots."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         read = reader(states, mask)
     parts = zip(read.split(list(reader.sizes), -1), target_BV.split(list(reader.sizes), -1), strict=True)
     return torch.stack([F.cross_entropy(logits.float(), target) for logits, target in parts]).mean()
@@ -112,7 +113,7 @@ def train_concepts(recipe: ConceptsRecipe, say: Say = print) -> dict[str, float]
     torch.set_num_threads(recipe.threads)
     train_paths, held_paths = split(recipe.data, recipe.held_out_every)
     facts, held = facts_in(train_paths), facts_in(held_paths)
-    text = TextEncoder.load(recipe.text_encoder).to(torch.bfloat16)
+    text = TextEncoder.load(recipe.text_encoder).to(fast_dtype())
     reader, seen = ConceptReader(ConceptsConfig(slots=dict(SLOTS), text=text.width)), 0
     if recipe.output.exists():
         tensors, before = load(recipe.output, "concepts")

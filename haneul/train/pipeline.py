@@ -1,9 +1,10 @@
-"""`haneul train nano`: world -> concepts -> codec -> latents -> upscaler -> transformer -> weights, each stage
-resumable."""
+"""`haneul train nano`: world -> concepts -> codec -> latents -> upscaler -> transformer -> weights -> polish, each
+stage resumable."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing as mp
 import shutil
 import subprocess
 import time
@@ -14,15 +15,19 @@ from pathlib import Path
 import torch
 
 from haneul.data import latents
+from haneul.data.ledger import LEDGER, merkle_root, read_seeds, write_seeds
+from haneul.data.stream import CHUNK, stream
 from haneul.errors import TrainingError
-from haneul.model.checkpoint import Card, load, load_into, save
+from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import Codec
 from haneul.model.presets import Preset
 from haneul.train.codec import CodecRecipe, train_codec
 from haneul.train.concepts import ConceptsRecipe, train_concepts
-from haneul.train.loop import state_path, train
-from haneul.train.recipes import Recipe
-from haneul.train.upscaler import UpscalerRecipe, render_pairs, train_upscaler
+from haneul.train.distill import distill
+from haneul.train.loop import ledger_path, state_path, train
+from haneul.train.recipes import DistillRecipe, Recipe
+from haneul.train.remake import RemakeRecipe, remake
+from haneul.train.upscaler import UpscalerRecipe, render_moments, render_pairs, train_upscaler
 from haneul.world.produce import Plan, render_dataset
 
 Say = Callable[[str], None]
@@ -52,8 +57,20 @@ class Folders:
         return self.root / "run"
 
     @property
+    def remade(self) -> Path:
+        return self.root / "remade"
+
+    @property
     def export(self) -> Path:
         return self.root / "export"
+
+    @property
+    def stream(self) -> Path:
+        return self.root / "stream"
+
+    @property
+    def student(self) -> Path:
+        return self.root / "student"
 
     @property
     def codec(self) -> Path:
@@ -117,6 +134,24 @@ def upscaler(folders: Folders, preset: Preset, budget: float, pairs: int, say: S
     train_upscaler(preset, recipe, say)
 
 
+def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
+    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips."""
+    weights = folders.export / "dit.safetensors"
+    if not weights.exists():
+        raise TrainingError(f"{weights} does not exist; train and export the transformer first")
+    remade = folders.remade / file_digest(weights)[:16]  # other weights make other errors
+    found = RemakeRecipe(
+        latents=folders.latents, weights=weights, output=remade, clips=pairs, text_encoder=folders.text_encoder
+    )
+    remake(preset, found, say)
+    recipe = UpscalerRecipe(
+        data=folders.pairs, codec=folders.codec, output=folders.upscaler, budget=budget, remade=remade,
+        world=folders.data, begin=folders.upscaler if folders.upscaler.exists() else None,
+    )  # fmt: skip
+    render_moments(preset, recipe, say)
+    train_upscaler(preset, recipe, say)
+
+
 def commit() -> str:
     """The commit of the working tree, or nothing outside of one."""
     try:
@@ -127,33 +162,104 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def export(folders: Folders, recipe: Recipe) -> Path:
-    """Write the averaged weights of the run as a checkpoint with its card; returns its path."""
+#: of a recipe that say nothing to others
+PATHS = ("folder", "latents", "codec", "text_encoder", "begin", "stream")
+
+
+def ledger_of(recipe: Recipe) -> dict[int, bytes]:
+    """Seed -> leaf of all the clips that a run on a stream learned from, and its teacher before it."""
+    found = read_seeds(ledger_path(recipe))
+    before = None if recipe.begin is None else recipe.begin.with_name(LEDGER)
+    return found | (read_seeds(before) if before is not None and before.exists() else {})
+
+
+def root_of(folders: Folders, recipe: Recipe) -> str:
+    """The Merkle root over the clips of a run; of a stream by rising seeds."""
+    if recipe.stream is not None:
+        return merkle_root(leaf for _, leaf in sorted(ledger_of(recipe).items()))
+    manifest = folders.data / "manifest.json"
+    return str(json.loads(manifest.read_text())["ledger_root"]) if manifest.exists() else ""
+
+
+def begun_with(begin: Path) -> dict[str, str]:
+    """What a card says of the weights that a run began with."""
+    _, card = load(begin, "dit")
+    return {"begin_sha256": file_digest(begin), "begin_data_ledger_root": card.data_ledger_root}
+
+
+def export(folders: Folders, recipe: Recipe, target: Path | None = None) -> Path:
+    """Write the averaged weights of the run as a checkpoint with its card, and what needs no training beside it, into
+    the folder `target` (by default the run's `export`); returns the checkpoint's path.
+
+    A run that began with given weights names them and their data in its card: it has learned from those too."""
     path = state_path(recipe)
     if not path.exists():
         raise TrainingError(f"nothing to export: {path} does not exist; train first")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    manifest = folders.data / "manifest.json"
-    root = json.loads(manifest.read_text())["ledger_root"] if manifest.exists() else ""
     card = Card(
         part="dit",
         preset=recipe.preset.name,
         config={**asdict(recipe.preset.dit)},
-        recipe={k: str(v) for k, v in asdict(recipe).items() if k not in ("folder", "latents", "codec", "text_encoder")}
+        sampling=asdict(recipe.sampling),
+        recipe={k: str(v) for k, v in asdict(recipe).items() if k not in PATHS}
+        | ({} if recipe.begin is None else begun_with(recipe.begin))
+        | ({} if recipe.stream is None else {"plan": (recipe.stream / "plan.json").read_text()})
         | {"steps": str(state["step"]), "clips": str(state["clips"]), "minutes": str(round(state["seconds"] / 60))},
         commit=commit(),
-        data_ledger_root=root,
+        data_ledger_root=root_of(folders, recipe),
         trained=time.strftime("%Y-%m-%d"),
     )
-    target = folders.export / "dit.safetensors"
-    save(target, state["ema"], card, dtype=torch.bfloat16)
+    target = target or folders.export
+    target.mkdir(parents=True, exist_ok=True)
+    save(target / "dit.safetensors", state["ema"], card, dtype=torch.int8)
+    if recipe.stream is not None:
+        write_seeds(target / LEDGER, ledger_of(recipe))
     for name in ("text_encoder.safetensors", "known_words.json", "scenes.json"):
-        shutil.copyfile(folders.weights / name, folders.export / name)
-    return target
+        shutil.copyfile(folders.weights / name, target / name)
+    return target / "dit.safetensors"
+
+
+def export_student(folders: Folders, recipe: DistillRecipe) -> Path:
+    """A whole model with the student as its transformer, in the folder `student`, and that folder; the other parts are
+    those of the teacher."""
+    assert recipe.begin is not None
+    path = export(folders, recipe, folders.student)
+    for name in ("codec.safetensors", "concepts.safetensors", "upscaler.safetensors"):
+        source = recipe.begin.parent / name
+        if not source.exists():
+            raise TrainingError(f"{source} is missing; a student needs the other parts of its teacher beside it")
+        shutil.copyfile(source, folders.student / name)
+    return path.parent
+
+
+def streamed(
+    folders: Folders, recipe: Recipe, student: DistillRecipe, plan: Plan, *, workers: int, say: Say, chunk: int = CHUNK
+) -> Path:  # fmt: skip
+    """Train the transformer, and then the student that has its guidance, on clips that are made meanwhile; returns the
+    folder of a whole model. The parts that a stream does not train (codec, reader of concepts, upscaler) are those in
+    the folder `export`, or else the bundled ones."""
+    folders.export.mkdir(parents=True, exist_ok=True)
+    for name in ("codec.safetensors", "concepts.safetensors", "upscaler.safetensors"):
+        if not (folders.export / name).exists():
+            shutil.copyfile(folders.weights / name, folders.export / name)
+    making = mp.get_context("spawn").Process(
+        target=stream,
+        args=(folders.stream, plan, folders.codec),
+        kwargs={"device": recipe.device, "workers": workers, "chunk": chunk},
+    )
+    making.start()
+    try:
+        train(recipe, say)
+        export(folders, recipe)
+        distill(student, say)
+    finally:
+        making.terminate()
+        making.join()
+    return export_student(folders, student)
 
 
 #: In order. `dit` is the transformer.
-STAGES = ("world", "concepts", "codec", "latents", "upscaler", "dit", "export")
+STAGES = ("world", "concepts", "codec", "latents", "upscaler", "dit", "export", "polish")
 
 
 def run_stage(
@@ -175,6 +281,8 @@ def run_stage(
         train(recipe, say)
     elif stage == "export":
         say(f"wrote {export(folders, recipe)}")
+    elif stage == "polish":
+        polish(folders, recipe.preset, upscaler_budget, pairs, say)
     else:
         raise TrainingError(f"unknown stage {stage!r}; the stages are {', '.join(STAGES)}")
 

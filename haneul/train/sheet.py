@@ -9,6 +9,7 @@ from haneul.model.checkpoint import load, load_into
 from haneul.model.codec import Codec
 from haneul.model.concepts import one_hot
 from haneul.model.modes import sample, text_to_video
+from haneul.model.precision import autocast
 from haneul.model.text import Text
 from haneul.train.loop import Run
 from haneul.video.picture import write_picture
@@ -58,8 +59,8 @@ def write_sheet(run: Run, frames: int = 5, columns: int = 9) -> None:
         fps=r.preset.base_fps,
         generator=torch.Generator().manual_seed(1),
     )
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        z = sample(run.ema.cpu(), prompts_of(run), start)
+    with torch.no_grad(), autocast():
+        z = sample(run.ema.cpu(), prompts_of(run), start, how=r.sampling)
         video = codec.decode(z).float().clamp(-1, 1)
     run.ema.to(r.device)
     picks = np.linspace(0, video.shape[2] - 1, columns).round().astype(int)

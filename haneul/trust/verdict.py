@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 GENERATION = "org.haneul.generation"  #: our own assertion
 TRAINING = "cawg.training-mining"
+SOFT_BINDING = "c2pa.soft-binding"
 
-State = Literal["trusted", "valid", "unsigned", "invalid"]
+#: `recovered`: no valid signature, but its watermark leads to a record; `marked`: to none that can be read here.
+State = Literal["trusted", "valid", "unsigned", "invalid", "recovered", "marked"]
 
-_EXIT_CODES: dict[State, int] = {"trusted": 0, "valid": 0, "unsigned": 10, "invalid": 11}
+_EXIT_CODES: dict[State, int] = {"trusted": 0, "valid": 0, "unsigned": 10, "invalid": 11, "recovered": 12, "marked": 13}
 
 #: Validation codes (C2PA 2.2, section 15) by their beginning -> what they mean to a person.
 _WORDS = {
@@ -42,6 +44,8 @@ _HEADLINES: dict[State, str] = {
     "valid": "signed, unchanged since; the signer is not known here",
     "unsigned": "not signed: it carries no content credentials, so nothing can be said about its origin",
     "invalid": "NOT AS SIGNED: do not rely on what it says about itself",
+    "recovered": "not as it was signed, but its watermark leads to what was signed here",
+    "marked": "no valid signature, but it carries a watermark of this installation, of which no record can be read",
 }
 
 
@@ -63,6 +67,25 @@ class Ingredient:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A watermark that was found in a file, and the record that it leads to."""
+
+    id: str | None  #: None: there is a mark, too weak to be read
+    z: float  #: standard deviations by which the mark stands out
+    bits: float | None  #: share of the coded bits that were right
+    false_alarm: float  #: bound on the chance that a file without a mark gives this
+    title: str | None = None  #: of the record
+    made: str | None = None
+    parts_of: tuple[str, ...] = ()  #: titles of films that hold it
+
+    def text(self) -> str:
+        read = "unreadable" if self.id is None else f"{self.id}, {100 * (self.bits or 0):.0f}% of its bits right"
+        sure = f"z {self.z:.1f}, chance of a false alarm at most {self.false_alarm:.0e}"
+        lead = f" -> {self.title} ({self.made})" if self.title else ""
+        return f"{read} ({sure}){lead}" + "".join(f", part of {title}" for title in self.parts_of)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What a file is, as far as its credentials tell. None where nothing is said."""
 
@@ -75,6 +98,7 @@ class Verdict:
     title: str | None = None
     generator: str | None = None
     model: str | None = None
+    model_licence: str | None = None  #: the terms of a model that is another's, by their name
     weights_sha256: str | None = None
     data_ledger_root: str | None = None
     mode: str | None = None
@@ -84,12 +108,15 @@ class Verdict:
     when: str | None = None  #: as the signer states it; there is no trusted time stamp
     ai_generated: bool | None = None
     do_not_train: bool | None = None
+    do_not_edit: bool | None = None  #: that no model may take it as its input
     ingredients: tuple[Ingredient, ...] = ()
     problems: tuple[Problem, ...] = ()
+    bindings: tuple[str, ...] = ()  #: values of the watermark, as the credentials state them
+    origins: tuple[Origin, ...] = ()  #: watermarks that were found in the frames, the surest first
 
     @property
     def exit_code(self) -> int:
-        """0 trusted or valid, 10 unsigned, 11 invalid."""
+        """0 trusted or valid, 10 unsigned, 11 invalid, 12 recovered by its watermark, 13 marked without a record."""
         return _EXIT_CODES[self.state]
 
     def to_json(self) -> dict[str, Any]:
@@ -99,6 +126,7 @@ class Verdict:
         values["serial"] = None if self.serial is None else str(self.serial)  # more digits than JSON's numbers keep
         values["ingredients"] = [vars(i) for i in self.ingredients]
         values["problems"] = [vars(p) for p in self.problems]
+        values["origins"] = [vars(o) for o in self.origins]
         return values
 
     def text(self) -> str:
@@ -112,6 +140,7 @@ class Verdict:
             "made": made,
             "with": self.generator,
             "model": self.model,
+            "its licence": self.model_licence,
             "weights": self.weights_sha256,
             "training data": self.data_ledger_root,
             "mode": self.mode,
@@ -124,6 +153,7 @@ class Verdict:
         lines += [f"  {label:<15}{value}" for label, value in rows.items() if value is not None]
         for ingredient in self.ingredients:
             lines.append(f"  {'given':<15}{ingredient.title} ({ingredient.state or 'unsigned'})")
+        lines += [f"  {'mark found':<15}{origin.text()}" for origin in self.origins]
         lines += [f"  {'problem':<15}{problem.words} [{problem.code}]" for problem in self.problems]
         return "\n".join(_printable(line) for line in lines)
 
@@ -162,6 +192,7 @@ def verdict_from(path: Path, report: Mapping[str, Any], ours: frozenset[int]) ->
         title=_text(manifest.get("title")),
         generator=_generator(manifest),
         model=_text(generation.get("model")),
+        model_licence=_text(generation.get("model_licence")),
         weights_sha256=_text(generation.get("weights_sha256")),
         data_ledger_root=_text(generation.get("data_ledger_root")),
         mode=_text(generation.get("mode")),
@@ -171,9 +202,33 @@ def verdict_from(path: Path, report: Mapping[str, Any], ours: frozenset[int]) ->
         when=next((_text(a.get("when")) for a in actions if a.get("action") == "c2pa.created"), None),
         ai_generated=any(str(a.get("digitalSourceType")).endswith("rainedAlgorithmicMedia") for a in actions),
         do_not_train=_do_not_train(assertions),
+        do_not_edit=_do_not_edit(assertions),
         ingredients=_ingredients(manifest, generation),
         problems=_problems(report),
+        bindings=tuple(
+            value
+            for block in _tables(assertions.get(SOFT_BINDING, {}).get("blocks"))
+            if (value := _text(block.get("value"))) is not None
+        ),
     )
+
+
+#: Findings that the content is another one than was signed.
+_OTHER_CONTENT = ("assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch")
+
+
+def detached(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report on a manifest that was read without its file, as it would be with it: that another content lies beside
+    it is taken out, and the state is what is left."""
+    results = dict(_table(report.get("validation_results")))
+    active = dict(_table(results.get("activeManifest")))
+    failures = [f for f in _tables(active.get("failure")) if f.get("code") not in _OTHER_CONTENT]
+    active["failure"] = failures
+    results["activeManifest"] = active
+    codes = {str(f.get("code")) for f in failures}
+    trusted = any(s.get("code") == "signingCredential.trusted" for s in _tables(active.get("success")))
+    state = "Invalid" if codes - {"signingCredential.untrusted"} else "Trusted" if trusted else "Valid"
+    return {**report, "validation_results": results, "validation_state": state}
 
 
 def _state(report: Mapping[str, Any]) -> State:
@@ -197,6 +252,15 @@ def _do_not_train(assertions: Mapping[str, Mapping[str, Any]]) -> bool | None:
         uses = [_table(entry).get("use") for entry in _table(assertions.get(label, {}).get("entries")).values()]
         if uses:
             return any(use != "allowed" for use in uses)
+    return None
+
+
+def _do_not_edit(assertions: Mapping[str, Mapping[str, Any]]) -> bool | None:
+    """What is said about inference, by its name in CAWG 1.1 or the older one of C2PA."""
+    for label in (TRAINING, "c2pa.training-mining"):
+        for name, entry in _table(assertions.get(label, {}).get("entries")).items():
+            if str(name).endswith("ai_inference"):
+                return _table(entry).get("use") != "allowed"
     return None
 
 

@@ -1,7 +1,8 @@
 """Video files in and out, and the rule that nothing half-written ever stands under its final name.
 
 A video at this door is uint8 RGB frames [H, W, 3] and a frame rate. Files are H.264 in MP4, yuv420p, BT.709 with
-limited range and the tags that say so, index first (faststart), so that browsers and editing programs show them alike.
+limited range and the tags that say so, index first (faststart), so that browsers and editing programs show them alike;
+or VP9 in WebM with the same tags.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -30,6 +31,8 @@ Frame = NDArray[np.uint8]  # [H, W, 3], RGB
 
 #: What the file system says when it cannot take more; the path is then fine and the message must name the space.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What a file's credentials are called where it cannot hold them: clip.webm and clip.webm.c2pa.
+SIDECAR = ".c2pa"
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO})
 
 
@@ -59,6 +62,16 @@ class VideoInfo:
     has_audio: bool
 
 
+class Live(Protocol):
+    """Who else gets what an encoder makes, see video/live.py."""
+
+    def begin(self, encoder: Any) -> None: ...
+
+    def add(self, packet: Any) -> None: ...
+
+    def end(self) -> None: ...
+
+
 # ---------------------------------------------------------------------------------------------------- output files
 
 
@@ -76,8 +89,9 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
             raise OutputError(f"{target} is a folder; give a file name inside it, such as {target / 'out.mp4'}")
         if not target.parent.is_dir():
             raise OutputError(f"the folder {target.parent} does not exist; create it first")
-        if target.exists() and not overwrite:
-            raise OutputError(f"{target} exists already; choose another name or pass --overwrite")
+        for taken in (target, target.with_name(target.name + SIDECAR)):
+            if taken.exists() and not overwrite:
+                raise OutputError(f"{taken} exists already; choose another name or pass --overwrite")
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
@@ -90,8 +104,9 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     """Yields a path to write to; moves the file to `path` on success and leaves nothing behind otherwise.
 
     The yielded path has the target's name and lies in a new hidden folder beside the target, hence on the same file
-    system, and the last step is one rename. Helper files of the same work may lie next to it; they vanish at the end.
-    Any exception, `KeyboardInterrupt` included, removes everything.
+    system, and the last step is one rename. Helper files of the same work may lie next to it; they vanish at the end,
+    but for its credentials (SIDECAR), which are moved before it. Any exception, `KeyboardInterrupt` included, removes
+    everything.
 
     Raises:
         OutputError: as `check_output`, or the disk is full, or the file system refused.
@@ -103,6 +118,11 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
         unfinished = folder / target.name
         yield unfinished
         check_output(target, overwrite=overwrite)  # somebody may have put a file there meanwhile
+        apart, beside = (p.with_name(p.name + SIDECAR) for p in (unfinished, target))
+        if apart.exists():
+            apart.replace(beside)
+        else:  # of a file that stood here before
+            beside.unlink(missing_ok=True)
         unfinished.replace(target)
     except OSError as error:
         raise _output_error(error, target) from error
@@ -136,6 +156,7 @@ def write_mp4(
     preset: str = "veryfast",
     threads: int = 0,
     overwrite: bool = False,
+    live: Live | None = None,
 ) -> int:
     """Encodes frames as they come, so that memory does not grow with the length, and returns how many there were.
 
@@ -146,33 +167,71 @@ def write_mp4(
         preset: x264's speed preset.
         threads: of the encoder; 0 lets it choose. Another number gives slightly other bytes; the same number gives
             the same bytes, for which x264's macroblock tree is off: its AVX-512 code is not deterministic.
+        live: gets every encoded picture too, at once; the encoder then looks at no later ones, which costs some space.
 
     Raises:
         InputError: no frames, a wrong shape, dtype, size or frame rate.
         OutputError: as `atomic_output`.
     """
+    options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
+    if live is not None:
+        rate = Fraction(fps).limit_denominator(1001)
+        options |= {"tune": "zerolatency", "g": str(max(1, round(rate)))}  # and a picture to start from every second
+    with atomic_output(path, overwrite=overwrite) as unfinished:
+        try:
+            return _encode(
+                frames, unfinished, fps, "libx264", options, threads, live, format="mp4",
+                options={"movflags": "+faststart"},
+            )  # fmt: skip
+        finally:
+            if live is not None:
+                live.end()
+
+
+def write_webm(
+    frames: Iterable[Frame], path: str | os.PathLike[str], *, fps: float | Fraction, crf: int = 30,
+    overwrite: bool = False,
+) -> int:  # fmt: skip
+    """As `write_mp4`, but VP9 in WebM. `crf` is from 0 to 63; 30 looks like H.264's 20."""
+    options = {"crf": str(crf), "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}
+    with atomic_output(path, overwrite=overwrite) as unfinished:
+        return _encode(frames, unfinished, fps, "libvpx-vp9", options, 0, None, format="webm")
+
+
+def _encode(
+    frames: Iterable[Frame], path: Path, fps: float | Fraction, codec: str, settings: dict[str, str], threads: int,
+    live: Live | None, **how: Any,
+) -> int:  # fmt: skip
     rate = Fraction(fps).limit_denominator(1001)
     if not 0 < rate <= 240:
         raise InputError(f"the frame rate is {float(fps):g}; give one above 0 and up to 240")
-    with atomic_output(path, overwrite=overwrite) as unfinished:
-        count = 0
-        stream: Any = None
-        height = width = 0
-        with av.open(str(unfinished), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            for count, frame in enumerate(frames, start=1):
-                if stream is None:
-                    height, width = _check_first(frame)
-                    options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
-                    stream = _add_h264(container, rate, width, height, options, threads)
-                elif frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-                    raise InputError(
-                        f"frame {count} is {frame.dtype} {list(frame.shape)}, the first uint8 [{height}, {width}, 3]"
-                    )
-                container.mux(stream.encode(_to_yuv(frame)))
+    count = 0
+    stream: Any = None
+    height = width = 0
+    with av.open(str(path), "w", **how) as container:
+        for count, frame in enumerate(frames, start=1):
             if stream is None:
-                raise InputError("there are no frames to write")
-            container.mux(stream.encode())
+                height, width = _check_first(frame)
+                stream = _add_stream(container, codec, rate, width, height, settings, threads)
+                container.start_encoding()
+                if live is not None:
+                    live.begin(stream)
+            elif frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+                raise InputError(
+                    f"frame {count} is {frame.dtype} {list(frame.shape)}, the first uint8 [{height}, {width}, 3]"
+                )
+            _mux(container, stream.encode(_to_yuv(frame)), live)
+        if stream is None:
+            raise InputError("there are no frames to write")
+        _mux(container, stream.encode(), live)
     return count
+
+
+def _mux(container: Any, packets: list[Any], live: Live | None) -> None:
+    for packet in packets:
+        if live is not None:
+            live.add(packet)
+        container.mux(packet)
 
 
 def _check_first(frame: Frame) -> tuple[int, int]:
@@ -184,8 +243,10 @@ def _check_first(frame: Frame) -> tuple[int, int]:
     return height, width
 
 
-def _add_h264(container: Any, rate: Fraction, width: int, height: int, options: dict[str, str], threads: int) -> Any:
-    stream = container.add_stream("libx264", rate=rate, options=options)
+def _add_stream(
+    container: Any, codec: str, rate: Fraction, width: int, height: int, options: dict[str, str], threads: int
+) -> Any:
+    stream = container.add_stream(codec, rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.thread_count = threads
@@ -308,6 +369,39 @@ def stream_video(path: str | os.PathLike[str]) -> Iterator[Frame]:
     with _open_video(path) as (container, stream):
         for picture in container.decode(stream):
             yield _upright(picture)
+
+
+def glimpses(path: str | os.PathLike[str], moments: int, each: int, *, stride: int = 2) -> list[list[Frame]]:
+    """Frames from up to `moments` places spread over a file, `each` of every place, `stride` apart; upright.
+
+    Made for inspection: what can't be decoded is left out, and a long file costs no more than a short one. Raises
+    InputError where not a single frame can be had.
+    """
+    found: list[list[Frame]] = []
+    with _open_video(path) as (container, stream):
+        seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
+        starts = [seconds * i / moments for i in range(moments)] if seconds * _fps(stream) > each * stride else [0.0]
+        for start in starts:
+            frames: list[Frame] = []
+            try:
+                if start:
+                    container.seek(round(start / stream.time_base) + (stream.start_time or 0), stream=stream)
+                number = 0
+                for picture in container.decode(stream):
+                    if picture.time is not None and picture.time < start:  # a seek ends at the key frame before
+                        continue
+                    if number % stride == 0:
+                        frames.append(_upright(picture))
+                    number += 1
+                    if len(frames) == each:
+                        break
+            except FFmpegError:
+                pass  # cut off or damaged: what was decoded until here is looked at
+            if frames:
+                found.append(frames)
+    if not found:
+        raise InputError(f"{path} holds no picture that can be decoded")
+    return found
 
 
 def _fps(stream: Any) -> float:

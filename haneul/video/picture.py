@@ -19,11 +19,6 @@ MOST_PIXELS = 100_000_000  #: of a picture that is read: 400 MB of memory
 SUFFIXES = (".png", ".webp")  #: of pictures that are written
 
 
-def is_animation(path: str | os.PathLike[str]) -> bool:
-    """Whether an output's name asks for an animated GIF."""
-    return Path(path).suffix.lower() == ".gif"
-
-
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """Whether an output's name asks for a picture and not for a video."""
     return Path(path).suffix.lower() in SUFFIXES
@@ -97,3 +92,18 @@ def write_gif(frames: Iterable[NDArray[np.uint8]], path: str | os.PathLike[str],
             disposal=1, optimize=False,
         )  # fmt: skip
     return count
+
+
+class Keep:
+    """Passes frames through and keeps a dozen of them, evenly spread, for a preview."""
+
+    def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int, keep: int = 12) -> None:
+        self.source = frames
+        self.frames: list[NDArray[np.uint8]] = []
+        self.picks = set(np.linspace(0, max(0, count - 1), keep).round().astype(int).tolist())
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        for i, frame in enumerate(self.source):
+            if i in self.picks:
+                self.frames.append(frame)
+            yield frame

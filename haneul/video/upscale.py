@@ -1,14 +1,14 @@
 """The upscaler: the model's small frames become frames eight times as wide and high, twice as many a second.
 
 A convolutional network that works at the small size and unshuffles its channels into pixels (Shi et al., arXiv
-1609.05158), in two steps of x4 and x2 with two convolutions between them against block edges. It looks at the frame
+1609.05158), in two steps with convolutions between them against block edges. It looks at the frame
 before, the frame itself and the frame after, and draws the frame itself and the moment half way to the next. It was
 trained on renders of our world at both sizes, with the codec's errors in its input, so that it also repairs them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 class UpscalerConfig:
     width: int = 64
     depth: int = 5
-    fine: int = 24  # channels at x4
-    scale: int = 8  # 4 times a power of two
+    fine: int = 24  # channels at the middle size
+    scale: int = 8  # `middle` times a power of two
+    middle: int = 4  # times the small size; 2 is half the work
 
 
 class Residual(nn.Module):
@@ -33,8 +34,8 @@ class Residual(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.conv2(F.silu(self.conv1(x)))
-        return y
+        y: Tensor = self.conv2(F.silu(self.conv1(x), inplace=not torch.is_grad_enabled()))
+        return y.add_(x)
 
 
 class Upscaler(nn.Module):
@@ -44,10 +45,10 @@ class Upscaler(nn.Module):
         super().__init__()
         self.cfg = cfg
         w, f = cfg.width, cfg.fine
-        last = cfg.scale // 4
+        last = cfg.scale // cfg.middle
         self.inp = nn.Conv2d(9, w, 3, padding=1)
         self.body = nn.Sequential(*(Residual(w) for _ in range(cfg.depth)))
-        self.rise = nn.Conv2d(w, 2 * f * 16, 1)
+        self.rise = nn.Conv2d(w, 2 * f * cfg.middle**2, 1)
         self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(f, f, 3, padding=1), nn.SiLU())
         self.out = nn.Conv2d(f, 3 * last * last, 3, padding=1)
         nn.init.zeros_(self.out.weight)
@@ -55,26 +56,46 @@ class Upscaler(nn.Module):
 
     def forward(self, triple_B9hw: Tensor) -> Tensor:
         """Frames before, at, after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it, half a frame on."""
-        B, _, h, w = triple_B9hw.shape
-        s = self.cfg.scale
-        x = self.rise(self.body(self.inp(triple_B9hw)))
-        x = F.pixel_shuffle(x.reshape(B * 2, -1, h, w), 4)
-        x = F.pixel_shuffle(self.out(self.fine(x)).float(), s // 4)
-        here, after = triple_B9hw[:, 3:6].float(), triple_B9hw[:, 6:9].float()
-        smooth = torch.stack([here, (here + after) / 2], 1).flatten(0, 1)
-        base = F.interpolate(smooth, scale_factor=s, mode="bilinear", align_corners=False)
-        y: Tensor = (x + base).unflatten(0, (B, 2))
-        return y
+        seen = self.body(self.inp(triple_B9hw))
+        return torch.stack([self.moment(triple_B9hw, seen, k) for k in (0, 1)], 1)
 
-    @torch.no_grad()
-    def stream(self, video_TCHW: Tensor, *, double: bool = True, chunk: int = 4) -> Iterator[Tensor]:
-        """Frames [T, 3, h, w] in [-1, 1] -> uint8 frames [8h, 8w, 3], 2T-1 (T if not `double`), few at a time."""
-        T = len(video_TCHW)
-        for start in range(0, T, chunk):
-            index = torch.arange(start, min(start + chunk, T))
-            triple = torch.cat([video_TCHW[(index + d).clamp(0, T - 1)] for d in (-1, 0, 1)], 1)
-            both = ((self(triple).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
-            for i, pair in zip(index.tolist(), both, strict=True):
-                yield pair[0]
-                if double and i < T - 1:
-                    yield pair[1]
+    def moment(self, triple_B9hw: Tensor, seen_BDhw: Tensor, k: int) -> Tensor:
+        """One of the two, [B, 3, 8h, 8w]. Each is drawn by itself, so that a tensor never has to be laid out anew: this
+        far from the small size, memory is what things cost."""
+        weight, bias = self.rise.weight.chunk(2)[k], self.rise.bias.chunk(2)[k]  # type: ignore[union-attr]
+        x = F.pixel_shuffle(F.conv2d(seen_BDhw, weight, bias), self.cfg.middle)
+        spare = not torch.is_grad_enabled()
+        x = F.silu(self.fine[1](F.silu(x, inplace=spare)), inplace=spare)
+        x = F.pixel_shuffle(self.out(x).float(), self.cfg.scale // self.cfg.middle)
+        here, after = triple_B9hw[:, 3:6].float(), triple_B9hw[:, 6:9].float()
+        smooth = here if k == 0 else (here + after) / 2
+        base = F.interpolate(smooth, scale_factor=self.cfg.scale, mode="bilinear", align_corners=False)
+        return x.add_(base)
+
+    def stream(self, frames: Iterable[Tensor], *, double: bool = True, chunk: int = 4) -> Iterator[Tensor]:
+        """Frames [3, h, w] in [-1, 1] as they come -> uint8 frames [8h, 8w, 3], 2T-1 (T if not `double`), as soon as
+        the frame after each is known."""
+        held: list[Tensor] = []  # the frame before the next one to draw, then those to draw; at the start it is doubled
+        for frame in frames:
+            held += [frame] if held else [frame, frame]
+            if len(held) == chunk + 2:
+                yield from self._drawn(held, double, more=True)
+                held = held[-2:]
+        if held:
+            yield from self._drawn([*held, held[-1]], double, more=False)
+
+    def _drawn(self, held: list[Tensor], double: bool, more: bool) -> Iterator[Tensor]:
+        """All frames but the first and the last one, which are only seen."""
+        x = torch.stack(held)
+        x = torch.cat([x[:-2], x[1:-1], x[2:]], 1)
+        seen = self.body(self.inp(x))
+        moments = [_bytes(self.moment(x, seen, k)) for k in ((0, 1) if double else (0,))]
+        for i in range(len(x)):
+            yield moments[0][i]
+            if double and (more or i < len(x) - 1):
+                yield moments[1][i]
+
+
+def _bytes(x_BCHW: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 [B, H, W, C]; `x` is written over."""
+    return x_BCHW.mul_(127.5).add_(128.0).clamp_(0.5, 255.5).to(torch.uint8).permute(0, 2, 3, 1)

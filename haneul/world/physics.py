@@ -34,6 +34,7 @@ from haneul.world.scenery import dress
 from haneul.world.stage import IDENTITY, Array, Stage, quaternion
 
 TOUCH_GAP = 0.05  # seconds without contact after which the next one is a new touch
+JOLT = 0.05  # how much another run's speeds differ at the start: share of each, and m/s or rad/s besides
 FORCE_SPAN = 0.025  # seconds over which the greatest force of a touch is looked for
 
 Contact = tuple[float, str, str, float, tuple[float, float, float]]
@@ -128,13 +129,16 @@ class _Log:
     contacts: tuple[Contact, ...]
 
 
-def _run(stage: Stage, model: mujoco.MjModel) -> _Log:
+def _run(stage: Stage, model: mujoco.MjModel, jolt: np.random.Generator | None = None) -> _Log:
     data = mujoco.MjData(model)
     bodies = [name for names in stage.members.values() for name in names]
     ids = {name: model.body(name).id for name in bodies}
     for name, velocity in stage.velocities.items():
         start = model.body_dofadr[ids[name]]
         data.qvel[start : start + len(velocity)] = velocity
+    if jolt is not None:
+        data.qvel *= 1 + JOLT * jolt.normal(size=model.nv)
+        data.qvel += JOLT * jolt.normal(size=model.nv)
     act = stage.actuate(model, data) if stage.actuate else None
     touches = _Touches(model)
     frames, substeps = len(stage.times_T), round(1 / FPS / stage.timestep)
@@ -257,10 +261,12 @@ def _environment(stage: Stage) -> Environment:
     )
 
 
-def simulate(spec: ClipSpec) -> Truth:
+def simulate(spec: ClipSpec, *, jolt: int | None = None) -> Truth:
     """Simulate a clip and log it at 24 frames per second, seconds * 24 + 1 frames.
 
-    Raises WorldError where the specification names something that cannot be, and where the physics diverges.
+    With `jolt` (a seed) it is another run on the same stage, seen by the same camera: every speed at the start is a
+    little different, as when somebody sets up the same thing twice. Raises WorldError where the specification names
+    something that cannot be, and where the physics diverges.
     """
     check_spec(spec)
     stage = Stage(spec=spec, rng=np.random.default_rng([spec.seed, 1]))
@@ -276,6 +282,9 @@ def simulate(spec: ClipSpec) -> Truth:
     subjects = shown[0, :, GEOM_OBJECT] > 0
     framing = frame_clip(shown, subjects, spec.camera, stage.shot, np.random.default_rng([spec.seed, 2]))
     dress(stage, shown, framing, np.random.default_rng([spec.seed, 3]))
+    if jolt is not None:
+        log = _run(stage, model, np.random.default_rng([spec.seed, 4, jolt]))
+        table, _ = _geometry(stage, model, log)
     if stage.rows:
         still = np.repeat(np.array(stage.rows, np.float32)[None], len(table), axis=0)
         table = np.concatenate([table, still], 1)

@@ -59,6 +59,25 @@ class Plan:
             if w % PATCH or h % PATCH or not (PATCH <= w <= 1920 and PATCH <= h <= 1920):
                 raise InputError(f"clips of {w}x{h} cannot be coded; both sides must be multiples of {PATCH}, to 1920")
 
+    def seed_of(self, number: int, attempt: int = 0) -> int:
+        """What decides clip `number`, of 64 attempts."""
+        return (self.seed * 1_000_003 + number) * 64 + attempt
+
+    def number_of(self, seed: int) -> int:
+        """The inverse: which clip a seed is of."""
+        return seed // 64 - self.seed * 1_000_003
+
+    def size_of(self, number: int) -> tuple[int, int]:
+        """Width and height of clip `number`."""
+        return self.sizes[number // self.shard % len(self.sizes)]
+
+    def spec_of(self, seed: int) -> ClipSpec:
+        """What a seed of this plan draws."""
+        from haneul.world.sample import sample_spec
+
+        held = self.held_out
+        return sample_spec(seed, richness=self.richness, seconds=self.seconds, only_held_out=held, allow_held_out=held)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
@@ -136,12 +155,9 @@ def coverage(ids_THW: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _make(plan: Plan, index: int, size: tuple[int, int]) -> tuple[Clip, dict[str, Any]]:
     """Clip number `index` of a plan: the first of its seeds whose subject is clearly on screen."""
-    from haneul.world.sample import sample_spec
-
     for attempt in range(50):
-        seed = (plan.seed * 1_000_003 + index) * 64 + attempt
-        held = plan.held_out
-        spec = sample_spec(seed, richness=plan.richness, seconds=plan.seconds, only_held_out=held, allow_held_out=held)
+        seed = plan.seed_of(index, attempt)
+        spec = plan.spec_of(seed)
         clip = render_clip(spec, size)
         if clearly_visible(clip.ids_THW, spec):
             break
@@ -166,7 +182,7 @@ def _shard_job(job: tuple[Plan, int, Path]) -> int:
     count = min(plan.shard, plan.clips - first)
     if path.exists() and len(read_meta(path)) >= count:
         return count
-    size = plan.sizes[number % len(plan.sizes)]
+    size = plan.size_of(first)
     made = [_make(plan, first + i, size) for i in range(count)]
     shard = Shard(
         video_nTHW3=np.stack([c.video_THW3 for c, _ in made]),
@@ -239,9 +255,28 @@ def show(
     WorldError when the prompt says nothing that the world knows or what cannot be, InputError for numbers out of range,
     OutputError and CredentialError as the engine; a file of the final name is always whole.
     """
+    from haneul.world.grammar import parse
+
+    parsed = parse(prompt)
+    show_scene(
+        parsed.attributes, output, size=size, seconds=seconds, seed=seed, overwrite=overwrite, progress=progress
+    )  # fmt: skip
+    return [f"the world does not know {word!r}" for word in parsed.unknown]
+
+
+def show_scene(
+    attributes: dict[str, object],
+    output: str | Path,
+    *,
+    size: tuple[int, int] = (448, 256),
+    seconds: float = 4.0,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """As `show`, of what has been read already: values by the name of their slot. What cannot be fixed is drawn."""
     from haneul.trust import credentials
     from haneul.video import io
-    from haneul.world.grammar import parse
 
     if not (all(64 <= side <= 1920 and side % 2 == 0 for side in size)):
         raise InputError(f"size {size[0]}x{size[1]} cannot be used: both sides must be even, 64 to 1920 pixels")
@@ -249,10 +284,9 @@ def show(
         raise InputError(f"{seconds:g} s cannot be rendered; choose 0.5 to 20 s")
     if not 0 <= seed < 2**31:
         raise InputError(f"seed {seed} is out of range; choose 0 to 2^31 - 1")
-    parsed = parse(prompt)
     signer = credentials.check_signer()
     with io.atomic_output(output, overwrite=overwrite) as unsigned:
-        truth = stage_prompt(parsed.attributes, seed, seconds)
+        truth = stage_prompt(attributes, seed, seconds)
         frames = (rgb for rgb, _ in draw(truth, size, stride=1, quality="fine"))
         io.write_mp4(_counted(frames, round(seconds * FPS), progress), unsigned, fps=FPS)
         manifest = credentials.ManifestInfo(
@@ -265,7 +299,6 @@ def show(
             source_type="algorithmicMedia",
         )
         credentials.sign_in_place(unsigned, manifest, signer)
-    return [f"the world does not know {word!r}" for word in parsed.unknown]
 
 
 def stage_prompt(attributes: dict[str, object], seed: int, seconds: float) -> Truth:

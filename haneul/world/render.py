@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from haneul.errors import WorldError
 from haneul.world import scalar as s
 from haneul.world.light import FAR
-from haneul.world.scene import GEOM_OBJECT, GEOM_RADIUS, GEOM_WIDTH, Camera, Environment
+from haneul.world.scene import FPS, GEOM_OBJECT, GEOM_RADIUS, GEOM_WIDTH, Camera, Environment, Truth
 from haneul.world.styles import REACH, style_pixel
 from haneul.world.surfaces import SURFACES
 from haneul.world.tracer import first_pass, second_pass
@@ -140,6 +140,39 @@ def _screen_bounds(geoms: s.Array, camera: Camera) -> s.Array:
     return np.clip(bounds, -1e6, 1e6)  # finite: the compiled code assumes no infinities
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipTables:
+    """What the compiled passes read of a clip, frame by frame: T frames, N geoms."""
+
+    geoms_TNG: s.Array
+    parameters_TP: s.Array
+    bounds_TN4: s.Array
+    times_T: s.Array  # seconds
+    style: int  # index into STYLES
+
+
+def clip_tables(truth: Truth, size: tuple[int, int], *, stride: int, quality: Quality = "fast") -> ClipTables:
+    """The tables of every `stride`-th frame of a simulation, drawn at `size` (width, height)."""
+    frames = range(0, len(truth.cameras), stride)
+    geoms = np.ascontiguousarray(truth.geoms_TNG[::stride], dtype=np.float64)
+    cameras = [truth.cameras[i] for i in frames]
+    times = np.array([i / FPS for i in frames])
+    rows = [
+        _parameters(truth.environment, camera, time, *size, quality)
+        for camera, time in zip(cameras, times.tolist(), strict=True)
+    ]
+    bounds = [_screen_bounds(g, camera) for g, camera in zip(geoms, cameras, strict=True)]
+    return ClipTables(
+        geoms_TNG=geoms, parameters_TP=np.stack(rows), bounds_TN4=np.stack(bounds), times_T=times,
+        style=STYLES.index(truth.spec.style),
+    )  # fmt: skip
+
+
+def objects_of(geoms_NG: NDArray[Any]) -> NDArray[np.uint8]:
+    """The subject's number of what a key of the passes names, key // 128: sky and floor come first."""
+    return np.concatenate([np.zeros(2), geoms_NG[:, GEOM_OBJECT]]).astype(np.uint8)
+
+
 class Renderer:
     """Renders frames on one device. Stateless but for the compiled code; safe to share between threads."""
 
@@ -192,11 +225,10 @@ class Renderer:
             _trace(geoms, P, bounds, x0 - left, y0 - top, color, depth, key, image)
             _finish(image, key, x0, y0, top, left, *shape, rgb)
         window = (slice(top, top + h), slice(left, left + w))
-        objects = np.concatenate([np.zeros(2), geoms[:, GEOM_OBJECT]]).astype(np.uint8)
         far = depth[window]
         return Frame(
             rgb=rgb,
-            ids=objects[key[window] // 128],
+            ids=objects_of(geoms)[key[window] // 128],
             depth=np.where(far >= FAR, np.inf, far).astype(np.float32),
         )
 

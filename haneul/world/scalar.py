@@ -52,7 +52,8 @@ def cuda_twin(function: Any) -> Any:
     for name in python.__code__.co_names:
         if hasattr(names.get(name), "py_func"):
             names[name] = cuda_twin(names[name])
-    return cuda.jit(device=True)(FunctionType(python.__code__, names, python.__name__, python.__defaults__))  # type: ignore[no-untyped-call]
+    twin = FunctionType(python.__code__, names, python.__name__, python.__defaults__)
+    return cuda.jit(device=True, fastmath=True)(twin)  # type: ignore[no-untyped-call]
 
 
 def source_digest() -> str:

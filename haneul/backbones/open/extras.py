@@ -1,0 +1,40 @@
+"""What goes with a checkpoint: a single file of weights, LoRA files, and what makes it faster on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from haneul.backbones.open.folder import PICKLES, read_header
+from haneul.errors import CheckpointError, InputError
+
+SINGLE = (".safetensors", ".gguf")  #: files that a denoiser may come in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What goes with a checkpoint.
+
+    `weights`: one file (.safetensors or .gguf) instead of the folder's denoiser. `loras`: files and how strongly each
+    counts. `cache`: a threshold for `speed.skip_alike`, 0 for none. `compile`: as `speed.compile_blocks`.
+    """
+
+    weights: Path | None = None
+    loras: tuple[tuple[Path, float], ...] = ()
+    cache: float = 0.0
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for path, kinds in [(self.weights, SINGLE), *((path, (".safetensors",)) for path, _ in self.loras)]:
+            if path is None:
+                continue
+            if path.suffix.lower() in PICKLES:
+                raise CheckpointError(f"{path.name} is a pickle, which can run code and is never opened")
+            if path.suffix.lower() not in kinds:
+                raise CheckpointError(f"{path.name} is none of {', '.join(kinds)}; give one of these")
+            if not path.is_file():
+                raise CheckpointError(f"there is no file {path}")
+            if path.suffix.lower() == ".safetensors":
+                read_header(path)
+        if not 0 <= self.cache < 1:
+            raise InputError(f"a cache threshold of {self.cache:g} is out of range; choose 0 (off) to below 1")

@@ -1,0 +1,177 @@
+"""The API process: the routes, the gate before them, and the server around both."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic.json_schema import models_json_schema
+from starlette.middleware.cors import CORSMiddleware
+
+from haneul import __version__
+from haneul.serve import (
+    admin_api,
+    boards_api,
+    cuts_api,
+    export_api,
+    feedback_api,
+    haneul_api,
+    ledger_api,
+    library_api,
+    logs,
+    other_api,
+    problems,
+    queue_api,
+    studio,
+    studio_api,
+    verify_api,
+    videos,
+)
+from haneul.serve.config import ServeConfig
+from haneul.serve.gate import OPEN, Gate
+from haneul.serve.metrics import Metrics
+from haneul.serve.schemas import CreateCharacter, CreateVideo, EditVideo, ExtendVideo, RemixVideo
+from haneul.serve.service import Service, key_of
+
+_log = logging.getLogger("haneul.serve.api")
+_TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
+
+
+def create_app(config: ServeConfig) -> FastAPI:
+    """The whole service but its workers."""
+    service = Service(config)
+    metrics = Metrics(service.jobs, service.store)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await run_in_threadpool(service.stop)
+
+    app = FastAPI(
+        title="Haneul", version=__version__, lifespan=lifespan, redoc_url=None,
+        description="OpenAI's videos API, served by this machine; and under /v1/haneul what that API lacks.",
+    )  # fmt: skip
+    app.state.service = service
+    problems.install(app, service.db.away)
+    for part in (
+        videos,
+        other_api,
+        haneul_api,
+        verify_api,
+        library_api,
+        studio_api,
+        ledger_api,
+        cuts_api,
+        export_api,
+        boards_api,
+        feedback_api,
+        queue_api,
+        admin_api,
+        studio,
+    ):
+        app.include_router(part.router)
+
+    @app.get("/healthz", tags=["Service"])
+    async def healthz() -> dict[str, str]:
+        """Whether this process answers."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz", tags=["Service"], responses={503: {"description": "No worker lives."}})
+    async def readyz() -> Response:
+        """Whether videos are being made: 503 until a worker has loaded the model."""
+        counts = await run_in_threadpool(service.jobs.counts)
+        body = {"status": "ready" if counts.workers else "no worker lives", "workers": counts.workers}
+        return JSONResponse(body, 200 if counts.workers else 503)
+
+    @app.get("/metrics", tags=["Service"], response_class=PlainTextResponse, responses=videos.ERRORS)
+    async def figures(request: Request) -> Response:
+        """Figures for Prometheus."""
+        key_of(request, "admin")
+        return Response(await run_in_threadpool(metrics.text), media_type="text/plain; version=0.0.4")
+
+    app.add_middleware(Gate, config=config, keys=service.keys, metrics=metrics)
+    if config.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.origins), allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"], max_age=600,
+            expose_headers=["openai-poll-after-ms", "x-request-id", "etag", "retry-after", "content-disposition"],
+        )  # fmt: skip
+    _describe(app, needed=config.require_key or not config.loopback)
+    return app
+
+
+def _describe(app: FastAPI, *, needed: bool) -> None:
+    """Adds to the OpenAPI description the bodies that routes read by themselves, and whether a key is needed."""
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            bodies = (CreateVideo, EditVideo, RemixVideo, ExtendVideo, CreateCharacter)
+            _, extra = models_json_schema(
+                [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
+            )
+            found["components"]["schemas"] |= extra["$defs"]
+            found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"key": []}] if needed else [{"key": []}, {}]
+            for path in OPEN:
+                found["paths"][path]["get"]["security"] = []
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+class Server(uvicorn.Server):
+    """Ends when its parent does."""
+
+    def watch(self, parent: int) -> None:
+        def look() -> None:
+            while os.getppid() == parent:
+                time.sleep(0.5)
+            self.should_exit = True
+
+        threading.Thread(target=look, name="parent", daemon=True).start()
+
+
+def serve(config: ServeConfig, listening: socket.socket, *, parent: int | None = None, gate: int | None = None) -> None:
+    """Answers on a listening socket until asked to end; what is being answered is finished first. With a `gate`, the
+    reading end of a pipe, everything is made ready first, and begins with the first word there; at its end, never."""
+    server = Server(
+        uvicorn.Config(
+            create_app(config), log_config=None, access_log=False, lifespan="on", server_header=False,
+            timeout_graceful_shutdown=round(max(1, min(10, config.grace))), timeout_keep_alive=15,
+            # httptools would be faster, but reads headers of any length.
+            limit_concurrency=2000, http="h11", h11_max_incomplete_event_size=64 * 1024,
+        )
+    )  # fmt: skip
+    if gate is not None:
+        server.config.load()
+        if not os.read(gate, 1):
+            return
+    if parent is not None:
+        server.watch(parent)
+    server.run(sockets=[listening])
+
+
+def main() -> None:
+    """`python -m haneul.serve.app CONFIG PARENT SOCKET GATE`: the supervisor's child."""
+    config, parent, number, gate = ServeConfig.from_json(sys.argv[1]), *(int(word) for word in sys.argv[2:5])
+    logs.set_up("api")
+    sys.setswitchinterval(_TURN)
+    serve(config, socket.socket(fileno=number), parent=parent, gate=gate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""A scene that directs another model: simulated here with real physics, and told frame by frame as a picture, as exact
+depth, or as outlines of its subjects.
+
+    scene = "a red ball rolls down grey stairs in a desert"    # what the world's grammar can read
+    tell = "depth"                                             # picture, depth or objects
+    hold = 0.4                                                 # how much of it stays, where it is noised
+    seed = 0
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haneul.errors import InputError
+from haneul.world.grammar import parse
+from haneul.world.produce import stage_prompt
+from haneul.world.render import render_frame
+from haneul.world.scene import FPS, Truth
+
+TELLS = ("picture", "depth", "objects")
+#: Distances between which depth is told: as disparity, near bright and far dark, like the depth maps that control
+#: models were trained on (Ranftl et al. 2020, arXiv:1907.01341). Percentiles of a clip, so that nothing flickers.
+NEAR, FAR = 1.0, 99.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """What directs: a scene in words, and how it is told."""
+
+    scene: str
+    tell: str = "depth"
+    hold: float = 0.4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scene, str) or not self.scene.strip():
+            raise InputError('the guide has no scene; say what happens: scene = "a red ball rolls down stairs"')
+        if self.tell not in TELLS:
+            raise InputError(f"the guide tells {self.tell!r}; choose {', '.join(TELLS)}")
+        if not isinstance(self.hold, int | float) or not 0 <= self.hold < 1:
+            raise InputError(f"a hold of {self.hold!r} is out of range; choose 0 to below 1")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
+            raise InputError(f"seed {self.seed!r} of the guide is out of range; choose 0 to 2^31 - 1")
+
+
+def read(path: Path) -> Guide:
+    """A guide from its file. Raises InputError for what is none, WorldError for a scene that the world cannot read."""
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no guide {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the guide {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"the guide {path.name} is not valid TOML: {error}") from error
+    known = [field.name for field in fields(Guide)]
+    for key in table:
+        if key not in known:
+            raise InputError(f"the guide {path.name} has an unknown key {key!r}; known are {', '.join(known)}")
+    if "scene" not in table:
+        raise InputError(f'the guide {path.name} has no scene; say what happens, such as "a ball rolls down stairs"')
+    guide = Guide(**table)
+    parse(guide.scene)
+    return guide
+
+
+def frames(guide: Guide, *, size: tuple[int, int], seconds: float, fps: float) -> NDArray[np.uint8]:
+    """The scene as it is told, uint8 [T, H, W, 3] at `fps`. `size` is (width, height)."""
+    truth = stage_prompt(parse(guide.scene).attributes, guide.seed, seconds)
+    count = max(1, round(seconds * fps))
+    at = [min(len(truth.cameras) - 1, round(i * FPS / fps)) for i in range(count)]
+    drawn = list(islice(_draw(truth, at, size), count))
+    if guide.tell == "picture":
+        return np.stack([rgb for rgb, _, _ in drawn])
+    if guide.tell == "objects":
+        return np.stack([outlines(ids) for _, _, ids in drawn])
+    return shades(np.stack([depth for _, depth, _ in drawn]))
+
+
+def _draw(
+    truth: Truth, at: list[int], size: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]]:  # fmt: skip
+    for i in at:
+        frame = render_frame(
+            truth.geoms_TNG[i], truth.environment, truth.cameras[i], style=truth.spec.style, time=i / FPS,
+            width=size[0], height=size[1],
+        )  # fmt: skip
+        yield frame.rgb, frame.depth, frame.ids
+
+
+def shades(depth_THW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Depth in metres (infinity: the sky) as disparity, near bright, the sky black; one scale for the whole clip."""
+    disparity = np.where(np.isfinite(depth_THW), 1 / np.maximum(depth_THW, 1e-3), 0.0)
+    seen = disparity[disparity > 0]
+    low, high = np.percentile(seen, [NEAR, FAR]) if seen.size else (0.0, 1.0)
+    shade = np.where(disparity > 0, 0.08 + 0.92 * (disparity - low) / max(1e-9, high - low), 0.0)
+    grey = (255 * shade.clip(0, 1)).round().astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def outlines(ids_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where one subject ends and another or the scenery begins, white on black."""
+    edge = np.zeros(ids_HW.shape, bool)
+    edge[:, 1:] |= ids_HW[:, 1:] != ids_HW[:, :-1]
+    edge[1:] |= ids_HW[1:] != ids_HW[:-1]
+    grey = np.where(edge, np.uint8(255), np.uint8(0))
+    return np.repeat(grey[..., None], 3, axis=-1)

@@ -1,0 +1,70 @@
+"""A real browser in the studio, for the tests that need one: Chromium, named by HANEUL_CHROMIUM."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from serving import wait_for
+
+from haneul.serve import studio
+
+CHROMIUM = os.environ.get("HANEUL_CHROMIUM")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM, reason="these take minutes; name a browser with HANEUL_CHROMIUM=/path/to/chromium to run them"
+)
+PATIENCE = 120_000  # milliseconds: for a slow machine
+ROOMS = ("create", "library", "edit", "board", "compare", "glass", "queue", "admin")
+#: What is there once a room has what it asks the service for; elsewhere its title.
+THERE = {
+    "glass": ".scenes li",
+    "library": ".window .badge",
+    "edit": ".clip .face, .film",
+    "queue": ".figures strong",
+    "admin": ".policy select",
+}
+
+
+def table(name: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((studio.FOLDER / "words" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+class Visit:
+    """A page in a browser of its own state. Whatever the console says against it is kept in `problems`."""
+
+    def __init__(self, browser: Any, root: str, **how: Any) -> None:
+        self.root = root
+        self.context = browser.new_context(**{"locale": "en-US", "viewport": {"width": 1280, "height": 900}} | how)
+        self.context.set_default_timeout(PATIENCE)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.watch(self.page)
+
+    def watch(self, page: Any) -> None:
+        def said(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                self.problems.append(message.text)
+
+        page.on("console", said)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+        def asked(request: Any) -> None:
+            if not request.url.startswith((self.root, "blob:", "data:")):
+                self.problems.append(f"a request to {request.url}")
+
+        page.on("request", asked)
+
+    def to(self, room: str) -> Any:
+        """Goes to a room anew."""
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.root}/#/{room}")
+        self.page.wait_for_selector(f".room[data-room={room.split('/')[0]}] h1", state="attached")
+        return self.page
+
+
+def until(page: Any, expression: str) -> None:
+    """Waits until something is true on a page; asked from outside, for the page's own policy forbids to evaluate."""
+    wait_for(lambda: page.evaluate(f"() => Boolean({expression})"), PATIENCE / 1000)
