@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import GROUP, Codec
 from haneul.model.precision import autocast
 from haneul.model.presets import Preset
+from haneul.processes import each
 from haneul.train.codec import edges, psnr, to_video
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.produce import STRIDE
@@ -158,10 +158,9 @@ def render_moments(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
         for path in sorted(recipe.remade.glob("shard-*.pt"))
     ]
     done = 0
-    with mp.get_context("spawn").Pool(recipe.workers) as pool:
-        for count in pool.imap_unordered(_moments, jobs):
-            done += count
-            say(f"{done} moments")
+    for count in each(_moments, jobs, recipe.workers):
+        done += count
+        say(f"{done} moments")
 
 
 def _job(job: tuple[int, int, tuple[int, int], int, float, Path]) -> int:
@@ -186,10 +185,9 @@ def render_pairs(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> No
         for first in range(0, recipe.pairs, per)
     ]
     done = 0
-    with mp.get_context("spawn").Pool(recipe.workers) as pool:
-        for count in pool.imap_unordered(_job, jobs):
-            done += count
-            say(f"{done} of {recipe.pairs} pairs")
+    for count in each(_job, jobs, recipe.workers):
+        done += count
+        say(f"{done} of {recipe.pairs} pairs")
 
 
 @torch.no_grad()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
 import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from haneul.data.ledger import simulated
 from haneul.data.shards import Shard, read_meta, write_manifest, write_shard
 from haneul.errors import InputError, OutputError, WorldError
+from haneul.processes import each
 from haneul.world import vocabulary
 from haneul.world.scene import CALM, FPS, ClipSpec, Facts, Truth
 
@@ -209,13 +208,10 @@ def render_dataset(
     recipe = claim(folder, plan)
     jobs = [(plan, n, folder) for n in range(-(-plan.clips // plan.shard))]
     done = 0
-    # Workers leave Ctrl-C to this process, which ends them.
-    quiet = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    with mp.get_context("spawn").Pool(workers or mp.cpu_count(), **quiet) as pool:  # type: ignore[arg-type]
-        for count in pool.imap_unordered(_shard_job, jobs):
-            done += count
-            if progress:
-                progress(done, plan.clips)
+    for count in each(_shard_job, jobs, workers):
+        done += count
+        if progress:
+            progress(done, plan.clips)
     return write_manifest(folder, {"plan": recipe})
 
 
