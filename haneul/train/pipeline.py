@@ -27,6 +27,7 @@ from haneul.train.distill import distill
 from haneul.train.loop import ledger_path, state_path, train
 from haneul.train.recipes import DistillRecipe, Recipe
 from haneul.train.remake import RemakeRecipe, remake
+from haneul.train.steepen import SteepenRecipe, steepen
 from haneul.train.upscaler import UpscalerRecipe, render_moments, render_pairs, train_upscaler
 from haneul.world.produce import Plan, render_dataset
 
@@ -135,7 +136,8 @@ def upscaler(folders: Folders, preset: Preset, budget: float, pairs: int, say: S
 
 
 def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
-    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips."""
+    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips, and then steep edges,
+    for `budget` seconds each."""
     weights = folders.export / "dit.safetensors"
     if not weights.exists():
         raise TrainingError(f"{weights} does not exist; train and export the transformer first")
@@ -150,6 +152,10 @@ def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say
     )  # fmt: skip
     render_moments(preset, recipe, say)
     train_upscaler(preset, recipe, say)
+    last = SteepenRecipe(
+        remade=remade, codec=folders.codec, begin=folders.upscaler, output=folders.upscaler, budget=budget
+    )
+    steepen(preset, last, say)
 
 
 def commit() -> str:

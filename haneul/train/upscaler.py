@@ -22,7 +22,6 @@ from haneul.model.precision import autocast
 from haneul.model.presets import Preset
 from haneul.processes import each
 from haneul.train.codec import edges, psnr, to_video
-from haneul.train.critic import Critic, critic_loss, deceit_loss
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.produce import STRIDE
 from haneul.world.scene import FPS, ClipSpec, Subject
@@ -34,7 +33,6 @@ Say = Callable[[str], None]
 FRAMES = 9  #: small frames around the moment, enough for the codec
 AT = 5  #: the moment is small frame 5: inside the second group, with a frame before and after
 CROP = 24  #: small pixels of a training crop
-AVERAGED = 0.01  #: share of each step in the averaged weights, which are those that are kept
 
 
 PATHS = ("data", "codec", "output", "remade", "world", "begin")  #: of a recipe that say nothing to others
@@ -52,8 +50,6 @@ class UpscalerRecipe:
     budget: float = 900.0
     batch: int = 12
     learning_rate: float = 1e-3
-    deceit: float = 0.0  # weight of a critic's judgement (critic.py); 0 is none, and soft where the truth is unknown
-    likeness: float = 0.0  # weight of the distance in the critic's features
     richness: float = 0.4
     workers: int = 2
     threads: int = 2
@@ -251,26 +247,6 @@ def take(data: Pairs, index: Tensor, flip: bool) -> tuple[Tensor, Tensor]:
     return (x.flip(-1), y.flip(-1)) if flip else (x, y)
 
 
-class Rival:
-    """The critic and its training."""
-
-    def __init__(self, recipe: UpscalerRecipe) -> None:
-        self.critic, self.recipe = Critic(), recipe
-        self.optimiser = torch.optim.AdamW(self.critic.parameters(), 4e-4, betas=(0.5, 0.98), weight_decay=0.0)
-
-    def judge(self, real: Tensor, drawn: Tensor, small: Tensor) -> Tensor:
-        """Train the critic on a batch, and say what it makes of the drawn moments, to be added to their loss."""
-        with autocast():
-            loss = critic_loss(self.critic(real, small)[0].float(), self.critic(drawn.detach(), small)[0].float())
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            self.critic.requires_grad_(False)
-            deceit, apart = deceit_loss(self.critic, real, drawn, small)
-            self.critic.requires_grad_(True)
-        return self.recipe.deceit * deceit + self.recipe.likeness * apart
-
-
 def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> Upscaler:
     """Train for the budget on the pairs that are there; writes the checkpoint."""
     torch.manual_seed(recipe.seed)
@@ -293,8 +269,6 @@ def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
     held = torch.arange(n - kept, n)
     params = list(net.parameters())
     optimiser = torch.optim.AdamW(params, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    rival = Rival(recipe) if recipe.deceit or recipe.likeness else None
-    mean = {k: v.clone() for k, v in net.state_dict().items()}
     begin, step, told = time.monotonic(), 0, 0.0
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         for group in optimiser.param_groups:
@@ -306,21 +280,15 @@ def train_upscaler(preset: Preset, recipe: UpscalerRecipe, say: Say = print) -> 
         m = 2 * cfg.scale  # the crop's border lacks context
         out, y = out[..., m:-m, m:-m], y[..., m:-m, m:-m]
         loss = F.l1_loss(out, y) + edges(out, y)
-        if rival is not None:
-            loss = loss + rival.judge(y, out, x[:, 3:6, 2:-2, 2:-2])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()
         step += 1
-        share = max(AVERAGED, 1 / step)
-        for name, value in net.state_dict().items():
-            mean[name].lerp_(value, share)
         if elapsed - told > 60:
             told = elapsed
             rate, scores = step * recipe.batch / elapsed, report(net, data, held)
             say(f"{elapsed / 60:.0f} min, {rate:.0f} crops/s, loss {loss:.4f}, {scores}")
-    net.load_state_dict(mean)
     scores = report(net, data, held)
     say(f"upscaler: {scores}")
     recipe_text = {k: str(v) for k, v in asdict(recipe).items() if k not in PATHS} | {"learned_from": str(n - kept)}
@@ -346,11 +314,11 @@ def report(net: Upscaler, data: Pairs, held: Tensor) -> str:
     cut = (..., slice(m, -m), slice(m, -m))
     pairs = [(psnr(out[:, k][cut], y[:, k][cut]), psnr(cubic[k][cut], y[:, k][cut])) for k in (0, 1)]
     told = [f"{n} {a:.2f} dB (bicubic {b:.2f})" for n, (a, b) in zip(("frame", "between"), pairs, strict=True)]
-    steep = [sharpness(v[cut]) / sharpness(y[:, 0][cut]) for v in (out[:, 0], cubic[0])]
+    steep = [steepness(v[cut]) / steepness(y[:, 0][cut]) for v in (out[:, 0], cubic[0])]
     return ", ".join([*told, f"edges {100 * steep[0]:.0f}% as steep as rendered ones (bicubic {100 * steep[1]:.0f}%)"])
 
 
-def sharpness(x: Tensor) -> float:
-    """Root mean square of the differences between neighbouring pixels: few steep edges count for more than many soft
-    ones, which a mean of absolute differences does not tell apart."""
+def steepness(x: Tensor) -> float:
+    """Root mean square of the differences between neighbouring pixels: a few steep edges count for more than many soft
+    ones of the same height, which a mean of absolute differences does not tell apart."""
     return float((x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()).sqrt())
