@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from haneul.evals.distortions import ATTACKS, coded
-from haneul.trust import carriers, codes
+from haneul.trust import carriers, codes, imprint
 from haneul.trust.detect import CERTAIN, detector_of, field_of
 from haneul.trust.origin import find, find_in
 from haneul.trust.registry import id_of
@@ -79,6 +79,44 @@ def test_every_size_can_be_marked() -> None:
         out = mark(frame)[0]
         assert out.shape == frame[0].shape
         assert (out != frame[0]).any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 66), (101, 65), (336, 192)])
+def test_the_strokes_are_those_of_the_formula(width: int, height: int) -> None:
+    """The compiled loops against plain array arithmetic, on a picture with flat, busy, black and white parts."""
+    rng = np.random.default_rng(width)
+    soft = Image.fromarray(rng.integers(0, 256, (4, 5, 3)).astype(np.uint8)).resize((width, height), 3)
+    frame = np.array(soft)
+    frame[: height // 2, : width // 2] = rng.integers(0, 256, (height // 2, width // 2, 3))
+    frame[: height // 4, width // 2 :] = 255
+    block = imprint.block_of(carriers.unit_of(width, height))
+    pattern = carriers.carriers_of(KEY).window(carriers.Mark(key=KEY, number=NUMBER), width, height)
+    steps = np.rint(np.clip(pattern, -2.5, 2.5) * 50) / 50 * spread(strengths(frame, block), block, (height, width))
+    expected = np.clip(frame + np.floor(steps + 0.5)[..., None], 0, 255).astype(int)
+    difference = np.abs(imprint.imprint(frame, imprint.fixed(pattern), block).astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3, "rounding may differ where a step lies between two numbers"
+
+
+def strengths(frame: NDArray[np.uint8], block: int) -> NDArray[np.float32]:
+    """What `imprint` says of how strong a mark may be, from activities that are reckoned the long way."""
+    green = frame[..., 1].astype(int)
+    h, w = green.shape
+    activity = np.zeros((-(-h // block), -(-w // block)), np.float32)
+    for r, c in np.ndindex(activity.shape):
+        ys = range(r * block, min(r * block + block, h - 2), max(2, block // 4))
+        xs = range(c * block, min(c * block + block, w - 2), 2)
+        found = [abs(green[y, x + 2] - green[y, x]) + abs(green[y + 2, x] - green[y, x]) for y in ys for x in xs]
+        before = activity[r, c - 1] if c else activity[r - 1, c]
+        activity[r, c] = np.mean(found) / 2 if found else before
+    return imprint.strength_of(activity)
+
+
+def spread(values: NDArray[np.float32], block: int, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Values in the middles of blocks, interpolated in between and held at the borders."""
+    middles = [(np.arange(n) + 0.5) * block - 0.5 for n in values.shape]
+    across = np.stack([np.interp(np.arange(shape[1]), middles[1], row) for row in values])
+    return np.stack([np.interp(np.arange(shape[0]), middles[0], column) for column in across.T], 1)
 
 
 # --------------------------------------------------------------------------------------------------------- found

@@ -57,7 +57,7 @@ class SpreadSpectrum:
         pattern: NDArray[np.int8] | None = None
         for frame in frames:
             height, width = frame.shape[:2]
-            if pattern is None or pattern.shape != (height, 3 * width):
+            if pattern is None or pattern.shape != (height, width):
                 pattern = imprint.fixed(ca.carriers_of(self.key).window(mark, width, height))
                 block = imprint.block_of(ca.unit_of(width, height))
             yield imprint.imprint(frame, pattern, block)

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -208,6 +208,7 @@ def _encode(
     count = 0
     stream: Any = None
     height = width = 0
+    converter = VideoReformatter()
     with av.open(str(path), "w", **how) as container:
         for count, frame in enumerate(frames, start=1):
             if stream is None:
@@ -220,7 +221,7 @@ def _encode(
                 raise InputError(
                     f"frame {count} is {frame.dtype} {list(frame.shape)}, the first uint8 [{height}, {width}, 3]"
                 )
-            _mux(container, stream.encode(_to_yuv(frame)), live)
+            _mux(container, stream.encode(_to_yuv(frame, converter)), live)
         if stream is None:
             raise InputError("there are no frames to write")
         _mux(container, stream.encode(), live)
@@ -258,9 +259,10 @@ def _add_stream(
     return stream
 
 
-def _to_yuv(frame: Frame) -> av.VideoFrame:
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-    return picture.reformat(
+def _to_yuv(frame: Frame, converter: VideoReformatter) -> av.VideoFrame:
+    """One converter serves a whole video: to set one up takes as long as half a picture."""
+    return converter.reformat(
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"),
         format="yuv420p",
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
