@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from haneul.errors import TrainingError
-from haneul.model.checkpoint import Card, file_digest, load
+from haneul.model.checkpoint import Card
 from haneul.model.checkpoint import save as save_checkpoint
 from haneul.model.codec import Codec
 from haneul.model.presets import preset
@@ -20,8 +20,7 @@ from haneul.train import loop
 from haneul.train.codec import to_video
 from haneul.train.recipes import Recipe
 from haneul.train.remake import RemakeRecipe, load_remade, remake
-from haneul.train.steepen import SteepenRecipe, blurred, steepen, steepened
-from haneul.train.upscaler import CROP, UpscalerRecipe, render_moments, steepness, train_upscaler
+from haneul.train.upscaler import CROP, UpscalerRecipe, render_moments, train_upscaler
 
 
 @pytest.fixture
@@ -118,53 +117,3 @@ def test_an_upscaler_learns_from_remade_clips(remade: RemakeRecipe, tiny: Recipe
     second = train_upscaler(tiny.preset, begun, said.append).state_dict()
     assert all(torch.allclose(first[name], second[name], atol=2e-3) for name in first), "as half-precision kept them"
     assert any(f"{len(first)} of {len(first)} tensors taken over" in line for line in said)
-
-
-@pytest.fixture(scope="module")
-def disc() -> torch.Tensor:
-    """A bright disc on a dark ground that grows lighter downwards, [1, 3, 96, 96]."""
-    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
-    inside = ((x - 48) ** 2 + (y - 44) ** 2 < 26**2).float()
-    ground = -0.8 + y / 240
-    return torch.stack([ground + (c - ground) * inside for c in (0.9, 0.2, -0.1)])[None]
-
-
-def test_soft_edges_become_steps_where_they_are(disc: torch.Tensor) -> None:
-    soft = blurred(disc, 5.0)
-    sharp = steepened(soft)
-    assert steepness(soft) < 0.45 * steepness(disc)
-    assert steepness(sharp) > 0.7 * steepness(disc)
-    assert float((sharp - disc).abs().mean()) < 0.4 * float((soft - disc).abs().mean()), "nearer to the truth"
-    for channel in (0, 1, 2):
-        assert soft[0, channel].min() <= sharp[0, channel].min() <= sharp[0, channel].max() <= soft[0, channel].max()
-    area, wanted = (float((v[0, 0] > 0).float().mean()) for v in (sharp, disc))
-    assert abs(area - wanted) < 0.02, "the disc is as large as it was"
-    assert torch.allclose(steepened(sharp.flip(-1)), steepened(sharp).flip(-1), atol=1e-4)
-
-
-def test_what_has_no_edge_is_left_alone(disc: torch.Tensor) -> None:
-    ramp = torch.linspace(-1, 1, 96).expand(1, 3, 96, 96)
-    assert float((steepened(ramp) - ramp)[..., 32:-32].abs().max()) < 0.01, "but for the border, where it ends"
-    corner = blurred(disc, 5.0)[..., :14, :14]
-    assert float((steepened(corner) - corner).abs().max()) < 0.01
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_an_upscaler_learns_to_draw_steep_edges(
-    remade: RemakeRecipe, tiny: Recipe, weights: Path, tmp_path: Path
-) -> None:
-    """Its loss falls below what its drawings of before have, and the card says what it was."""
-    said: list[str] = []
-    recipe = SteepenRecipe(
-        remade=remade.output, codec=tiny.codec, begin=weights / "upscaler.safetensors",
-        output=tmp_path / "upscaler.safetensors", budget=6.0, batch=2, threads=1, learning_rate=3e-3,
-    )  # fmt: skip
-    steepen(tiny.preset, recipe, said.append)
-    _, card = load(recipe.output, "upscaler")
-    assert card.recipe["before_steepening_sha256"] == file_digest(recipe.begin)
-    assert int(card.recipe["steepen_steps"]) >= 1
-    last = said[-1].split()
-    assert last[:2] == ["steepened:", "off"]
-    assert float(last[2]) < float(last[-1])
-    with pytest.raises(TrainingError, match="no remade clips"):
-        steepen(tiny.preset, dataclasses.replace(recipe, remade=tmp_path), said.append)

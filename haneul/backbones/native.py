@@ -31,6 +31,7 @@ from haneul.model.rollout import CONTEXT_LEVEL, rollout, window_count
 from haneul.model.sampler import Sampling
 from haneul.model.text import shared_encoder
 from haneul.prompt.action import CHANNELS
+from haneul.video.steepen import steepened
 from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
@@ -272,7 +273,7 @@ class Native:
         for i, frame in enumerate(islice(drawn, first, first + total), start=1):
             if progress:
                 progress("drawing", i, total)
-            yield fit(frame.numpy(), request.size)
+            yield fit(steepened(frame.numpy()), request.size)
 
     @torch.no_grad()
     def base_videos(

@@ -27,7 +27,6 @@ from haneul.train.distill import distill
 from haneul.train.loop import ledger_path, state_path, train
 from haneul.train.recipes import DistillRecipe, Recipe
 from haneul.train.remake import RemakeRecipe, remake
-from haneul.train.steepen import SteepenRecipe, steepen
 from haneul.train.upscaler import UpscalerRecipe, render_moments, render_pairs, train_upscaler
 from haneul.world.produce import Plan, render_dataset
 
@@ -136,8 +135,7 @@ def upscaler(folders: Folders, preset: Preset, budget: float, pairs: int, say: S
 
 
 def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
-    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips, and then steep edges,
-    for `budget` seconds each."""
+    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips."""
     weights = folders.export / "dit.safetensors"
     if not weights.exists():
         raise TrainingError(f"{weights} does not exist; train and export the transformer first")
@@ -152,10 +150,6 @@ def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say
     )  # fmt: skip
     render_moments(preset, recipe, say)
     train_upscaler(preset, recipe, say)
-    last = SteepenRecipe(
-        remade=remade, codec=folders.codec, begin=folders.upscaler, output=folders.upscaler, budget=budget
-    )
-    steepen(preset, last, say)
 
 
 def commit() -> str:
