@@ -2,19 +2,22 @@
 
     python tools/make_pictures.py docs/img
 
-The prompts are train/sheet.py's, prompt i with seed i, three moments each; nothing is picked.
+The prompts are train/sheet.py's, prompt i with seed i, three moments of the file that a user gets; nothing is picked.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+import haneul
 from haneul.backbones.native import Native
 from haneul.train.sheet import PROMPTS
+from haneul.video.io import read_video
 from haneul.world.physics import simulate
 from haneul.world.render import render_frame
 from haneul.world.sample import sample_spec
@@ -31,6 +34,7 @@ SCENES = (
     {"event": "dominoes", "setting": "brick courtyard", "time": "noon"},
     {"event": "car", "setting": "neon street", "time": "night", "style": "cyberpunk"},
 )
+SIZE = (320, 182)  # of a picture of what the model makes
 MOMENT = 40  # frame of the log that is drawn
 
 
@@ -50,9 +54,16 @@ def scene(number: int, fixed: dict[str, str]) -> np.ndarray:
 
 def main(folder: Path) -> None:
     grid([scene(i, s) for i, s in enumerate(SCENES)], 3).save(folder / "world.jpg", quality=88)
-    videos = Native().base_videos(list(PROMPTS), seeds=list(range(len(PROMPTS))), size=(896, 512))
-    sheet = grid([video[k] for video in videos for k in (0, 24, 47)], 3)
-    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.LANCZOS).save(folder / "nano.jpg", quality=85)
+    model, tiles = Native(), []
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed, prompt in enumerate(PROMPTS):
+            path = Path(scratch) / f"{seed}.mp4"
+            haneul.generate(prompt, output=path, seed=seed, backbone=model)
+            frames = read_video(path).frames
+            tiles += [
+                np.asarray(Image.fromarray(frames[k]).resize(SIZE, Image.Resampling.LANCZOS)) for k in (0, 48, 95)
+            ]
+    grid(tiles, 3).save(folder / "nano.jpg", quality=85)
 
 
 if __name__ == "__main__":
