@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +120,20 @@ def spread(values: NDArray[np.float32], block: int, shape: tuple[int, int]) -> N
     middles = [(np.arange(n) + 0.5) * block - 0.5 for n in values.shape]
     across = np.stack([np.interp(np.arange(shape[1]), middles[1], row) for row in values])
     return np.stack([np.interp(np.arange(shape[0]), middles[0], column) for column in across.T], 1)
+
+
+def test_a_read_only_installation_can_mark_too() -> None:
+    """Without a folder in which numba may keep what it compiles."""
+    program = (
+        "import numpy as np\n"
+        "from haneul.trust import imprint\n"
+        "grey = np.full((16, 16, 3), 128, np.uint8)\n"
+        "print(np.ptp(imprint.imprint(grey, np.full((16, 16), 100, np.int8), 4)))\n"
+        "print(imprint.imprint(grey, np.full((16, 16), 100, np.int8), 4)[0, 0])\n"
+    )
+    nowhere = {**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "IPythonCacheLocator"}  # that keeps notebooks' cells alone
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=nowhere)
+    assert done.stdout == "0\n[130 130 130]\n"
 
 
 # --------------------------------------------------------------------------------------------------------- found

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from haneul.config import load_settings
 from haneul.evals.attacks import LANGUAGES, SPLITS, TECHNIQUES
 from haneul.evals.data import Say
@@ -66,7 +68,8 @@ def _said(through: int, tried: int) -> str:
 
 
 def cost(folder: Path, say: Say, size: tuple[int, int] = (1920, 1080), seconds: float = 1.0) -> dict[str, Any]:
-    """Seconds that marking, screening and signing add to those that a video takes to be made and written."""
+    """Seconds that marking, screening and signing add to those that a video takes to be made and written; what a
+    process loads for them once is told apart."""
     from haneul import screen
     from haneul.backbones.base import Request
     from haneul.backbones.native import BUNDLED, Native
@@ -84,7 +87,9 @@ def cost(folder: Path, say: Say, size: tuple[int, int] = (1920, 1080), seconds: 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "cost.mp4"
     began = clock()
-    screen.words(settings, prompt=request.prompt, where="eval")  # loads what it needs
+    screen.words(settings, prompt=request.prompt, where="eval")
+    next(ours.mark(iter([np.zeros((64, 64, 3), np.uint8)]), 0))
+    loading = clock() - began
     began = clock()
     screen.words(settings, prompt=request.prompt + " again", where="eval")
     words = clock() - began
@@ -108,6 +113,7 @@ def cost(folder: Path, say: Say, size: tuple[int, int] = (1920, 1080), seconds: 
     found = {
         "size": f"{size[0]}x{size[1]}", "frames": count, "making": round(making, 2), "marking": round(marking, 3),
         "screening": round(screening, 3), "signing": round(signing, 3), "share": round(added / making, 4),
+        "loading": round(loading, 3),
     }  # fmt: skip
     say(f"trust adds {added:.2f} s to {making:.1f} s ({100 * added / making:.1f}%)")
     return found

@@ -293,7 +293,8 @@ def table(result: dict[str, Any]) -> str:
             "",
             f"Trust adds {100 * row['share']:.1f}% to {row['frames']} frames of {row['size']}: "
             f"marking {row['marking']} s, "
-            f"screening {row['screening']} s, signing {row['signing']} s, to {row['making']} s of making.",
+            f"screening {row['screening']} s, signing {row['signing']} s, to {row['making']} s of making; "
+            f"a process loads what it needs for them once, in {row.get('loading', 'unknown')} s.",
         ]
     return "\n".join(lines) + "\n"
 
