@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from haneul.data.processes import each
 from haneul.errors import InputError, TrainingError
-from haneul.processes import each
 
 
 def double(number: int) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from haneul.video.steepen import steepened
+from haneul.video.steepen import all_steepened, steepened
 
 Frame = NDArray[np.uint8]
 
@@ -74,6 +76,23 @@ def test_the_frame_given_is_not_written_to() -> None:
     kept = soft.copy()
     assert steepened(soft) is not soft
     assert np.array_equal(soft, kept)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_frames_come_in_their_order_as_they_are_made(threads: int) -> None:
+    frames = [np.roll(blurred(disc(), 4.0), 8 * k, 1) for k in range(9)]
+    made = []
+
+    def one_by_one() -> Iterator[Frame]:
+        for k, frame in enumerate(frames):
+            made.append(k)
+            yield frame
+
+    found = all_steepened(one_by_one(), threads)
+    first = next(found)
+    assert len(made) == threads + 1, "no more is taken than is worked on"
+    for got, frame in zip([first, *found], frames, strict=True):
+        assert np.array_equal(got, steepened(frame))
 
 
 @given(

@@ -31,7 +31,7 @@ from haneul.model.rollout import CONTEXT_LEVEL, rollout, window_count
 from haneul.model.sampler import Sampling
 from haneul.model.text import shared_encoder
 from haneul.prompt.action import CHANNELS
-from haneul.video.steepen import steepened
+from haneul.video.steepen import all_steepened
 from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
@@ -269,11 +269,12 @@ class Native:
         if request.loop:  # one turn, from the second group on, where the decoder has seen both neighbours
             first, total = RATE * (GROUP + 1), RATE * GROUP * self.period(request)
         small = self.base_frames(request, progress)
-        drawn = quickly(self.upscaler.stream(small))
-        for i, frame in enumerate(islice(drawn, first, first + total), start=1):
+        drawn = islice(quickly(self.upscaler.stream(small)), first, first + total)
+        sharp = all_steepened((frame.numpy() for frame in drawn), torch.get_num_threads())
+        for i, frame in enumerate(sharp, start=1):
             if progress:
                 progress("drawing", i, total)
-            yield fit(steepened(frame.numpy()), request.size)
+            yield fit(frame, request.size)
 
     @torch.no_grad()
     def base_videos(

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from haneul.data.processes import each
 from haneul.data.shards import read_meta, read_shard
 from haneul.errors import TrainingError
 from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import GROUP, Codec
 from haneul.model.precision import autocast
 from haneul.model.presets import Preset
-from haneul.processes import each
 from haneul.train.codec import edges, psnr, to_video
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.produce import STRIDE

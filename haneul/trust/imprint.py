@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from haneul.video.compiled import compiled
+
 Frame = NDArray[np.uint8]  # [H, W, 3]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 FLAT, BUSY = 0.95, 3.4  #: strength (root mean square, in steps of 256) in flat and in busy places
 _FULL = 5.0  #: mean difference of neighbours in a place that is busy
 LOUDEST = 1.95  #: strength over a whole frame: 42.3 dB
 _FIXED = 50  #: the pattern is kept in 50ths, so that 2.5 fits into 8 bits
-
-
-def _compiled(*, fastmath: bool = False) -> Callable[[Function], Function]:
-    """What is compiled is kept for the next process, where there is a folder for it: a read-only installation without a
-    home has none."""
-
-    def wrap(function: Function) -> Function:
-        try:
-            return cast(Function, numba.njit(cache=True, nogil=True, fastmath=fastmath)(function))
-        except RuntimeError:  # "no locator available"
-            return cast(Function, numba.njit(nogil=True, fastmath=fastmath)(function))
-
-    return wrap
 
 
 def fixed(pattern_HW: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -65,7 +49,7 @@ def strength_of(activity: NDArray[np.float32]) -> NDArray[np.float32]:
     return quieter
 
 
-@_compiled()
+@compiled()
 def _activity(frame: Frame, block: int) -> NDArray[np.float32]:
     """Mean absolute difference of green values two pixels apart, of a sample of pixels, in each block."""
     H, W, _ = frame.shape
@@ -102,7 +86,7 @@ def _activity(frame: Frame, block: int) -> NDArray[np.float32]:
     return out
 
 
-@_compiled(fastmath=True)
+@compiled(fastmath=True)
 def _add(
     frame: NDArray[np.uint8], pattern: NDArray[np.int8], strength: NDArray[np.float32], block: int,
     out: NDArray[np.uint8],

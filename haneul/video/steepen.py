@@ -8,11 +8,15 @@ flat, shapes keep their form, and what is a step already stays one. It works at 
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from haneul.video.compiled import compiled
 
 Plane = NDArray[np.float32]
 
@@ -48,7 +52,19 @@ def steepened(frame_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _added(frame_HW3, now)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+def all_steepened(frames: Iterable[NDArray[np.uint8]], threads: int) -> Iterator[NDArray[np.uint8]]:
+    """Frames as they come, each `steepened`, in so many threads while the next ones are made."""
+    waiting: deque[Future[NDArray[np.uint8]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="steepen") as pool:
+        for frame in frames:
+            waiting.append(pool.submit(steepened, frame))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@compiled(fastmath=True)
 def _halved(frame_HW3: NDArray[np.uint8]) -> Plane:
     """Means of two by two pixels, [3, H/2, W/2]."""
     H, W, C = frame_HW3.shape
@@ -62,7 +78,7 @@ def _halved(frame_HW3: NDArray[np.uint8]) -> Plane:
     return out
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _blur(x: Plane, bell: Plane, wide: Plane, out: Plane) -> None:
     """`x` [h, w] convolved with `bell` both ways into `out`; borders are repeated. `wide` is [h, w + len(bell) - 1]."""
     h, w = x.shape
@@ -85,7 +101,7 @@ def _blur(x: Plane, bell: Plane, wide: Plane, out: Plane) -> None:
                 out[y, i] += bell[k] * wide[y, i + k]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _pull(x: Plane, bell: Plane) -> Plane:
     """Where each value [3, h, w] is to go: > 0 to the least of its neighbours, < 0 to the greatest, -1 to 1."""
     C, h, w = x.shape
@@ -120,7 +136,7 @@ def _pull(x: Plane, bell: Plane) -> Plane:
     return pull
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _move(x: Plane, out: Plane, pull: Plane) -> None:
     """One step of the filter from `x` into `out`, which may differ from `x` only where there is a pull."""
     C, h, w = x.shape
@@ -134,7 +150,7 @@ def _move(x: Plane, out: Plane, pull: Plane) -> None:
                 to[i] = mid[i] + max(by[i], none) * (least - mid[i]) + max(-by[i], none) * (most - mid[i])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def _added(frame_HW3: NDArray[np.uint8], change_3hw: Plane) -> NDArray[np.uint8]:
     """The frame with the change, bilinearly twice as large, on top."""
     H, W, C = frame_HW3.shape

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haneul.data.ledger import simulated
+from haneul.data.processes import each
 from haneul.data.shards import Shard, read_meta, write_manifest, write_shard
 from haneul.errors import InputError, OutputError, WorldError
-from haneul.processes import each
 from haneul.world import vocabulary
 from haneul.world.scene import CALM, FPS, ClipSpec, Facts, Truth
 
