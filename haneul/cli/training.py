@@ -28,6 +28,8 @@ def train() -> None:
     "--clips", type=click.IntRange(min=64), default=17696, show_default=True, help="To render and learn from."
 )
 @click.option("--richness", type=float, help="Of the clips: 0 calm to 1 busy.  [default: what nano can follow]")
+@click.option("--steered", type=float, default=0.0, show_default=True, help="Share of clips whose subject is steered.")
+@click.option("--controls", type=click.FloatRange(0, 1), help="Share of clips whose camera, and whose action, is told.")
 @click.option("--cooldown", type=int, nargs=2, metavar="FIRST LAST", help=COOLDOWN_HELP)
 @click.option("--begin", type=PATH, help="Weights of a transformer to go on from instead of from nothing.")
 @click.option("--concepts-budget", type=DURATION, default="10m", show_default=True, help="Time for reading prompts.")
@@ -53,6 +55,8 @@ def train_nano(
     folder: Path | None,
     clips: int,
     richness: float | None,
+    steered: float,
+    controls: float | None,
     cooldown: tuple[int, int] | None,
     begin: Path | None,
     concepts_budget: float,
@@ -84,12 +88,14 @@ def train_nano(
         "latents": folders.latents, "codec": folders.codec, "text_encoder": folders.text_encoder, "device": device,
         "compile": recipes.can_compile(),
     }  # fmt: skip
+    if controls is not None:
+        common["keep_controls"] = controls
     say = functools.partial(click.echo, err=True)
     if stream:
         if stage or cooldown:
             raise click.UsageError("a stream is one stage, and the clock ends it; leave out --stage and --cooldown")
         common["stream"] = folders.stream
-        endless = Plan(clips=10**7, seed=3, richness=CALM if richness is None else richness)
+        endless = Plan(clips=10**7, seed=3, richness=CALM if richness is None else richness, steered=steered)
         found = pipeline.streamed(
             folders,
             recipes.streamed(**common, folder=folders.run, budget=budget * 5 / 6, begin=begin),
@@ -103,7 +109,7 @@ def train_nano(
         click.echo(str(found))
         return
     recipe = recipes.nano(**common, folder=folders.run, budget=budget, cooldown=cooldown, begin=begin)
-    plan = Plan(clips=clips, seed=1, richness=CALM if richness is None else richness)
+    plan = Plan(clips=clips, seed=1, richness=CALM if richness is None else richness, steered=steered)
     run = pipeline.everything if stage is None else functools.partial(pipeline.run_stage, stage)
     run(
         folders,

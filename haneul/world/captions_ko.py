@@ -221,9 +221,8 @@ class _Writer:
         """'왼쪽으로 꺾었다가 오른쪽으로 꺾', as its subject sees it."""
         turns, dice = self.facts.turns, self.dice
         self.plan.said.add("turns")
-        phrases = TURNS[min(len(turns), len(TURNS)) - 1]
-        if self.facts.event != "car":
-            phrases = tuple(p for p in phrases if "{go}" in p)
+        plain = self.facts.event == "car"
+        phrases = [p for p in TURNS[min(len(turns), len(TURNS)) - 1] if plain or "{go}" in p]
         sides = ("left", "right") if turns[0] == "left" else ("right", "left")
         a, b = (dice.pick(SIDES[side]) for side in sides)
         return dice.pick(phrases).format(a=a, b=b, go=GOING[self.facts.event])
