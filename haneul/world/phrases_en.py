@@ -77,7 +77,7 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("snowfall", "fall"): ("*fall", "*fall from the sky", "*come down", "*drift down"),
 }  # fmt: skip
 #: What the subject of an event does while it turns, base form and -ing form.
-GOING: Final = {"car": ("drive", "driving"), "robot walks": ("walk", "walking")}
+GOING: Final = {"car": ("drive", "driving"), "robot walks": ("walk", "walking"), "bird": ("fly", "flying")}
 #: Verb phrases of so many turns ({a}, {b}: the first side and the other one; {go}, {going}: of GOING). The last ones
 #: are of all that are more.
 TURNS: Final = (

@@ -64,7 +64,7 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("snowfall", "fall"): ("내리", "하늘에서 내리", "하늘에서 내려오"),
 }  # fmt: skip
 #: What the subject of an event does before it turns.
-GOING: Final = {"car": "달리", "robot walks": "걷"}
+GOING: Final = {"car": "달리", "robot walks": "걷", "bird": "날아가"}
 #: Verb phrases of so many turns ({a}, {b}: towards the first side and the other one; {go}: of GOING). The last ones are
 #: of all that are more.
 TURNS: Final = (
