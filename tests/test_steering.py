@@ -8,9 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
 
+from haneul.cli import main
+from haneul.data import latents
 from haneul.data.latents import MIRROR
+from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError, OutputError, WorldError
+from haneul.model.codec import Codec
+from haneul.model.dit import LEAST_SPREAD
+from haneul.train.loop import spreads
 from haneul.world import vocabulary as voc
 from haneul.world.captions import Language, describe
 from haneul.world.events import EVENT_RULES, observe
@@ -192,6 +200,19 @@ def test_captions_of_turns_say_them_and_no_direction(language: Language) -> None
             assert any(c in said.text for c in "꺾"), said.text
     assert stated > 400
     assert len(texts) > 350
+
+
+def test_steering_reaches_what_training_sees(codec: Codec, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    asked = ["--clips", "4", "--seconds", "2", "--size", "64x64", "--steered", "1", "--workers", "1", "-q"]
+    result = CliRunner().invoke(main, ["world", "render", str(shards), *asked])
+    assert result.exit_code == 0, result.output
+    shard = read_shard(shard_paths(shards)[0])
+    assert (np.abs(shard.controls_nTK[:, :, STEER].astype(float)).max(1) > 0.4).all()
+    assert all(meta["spec"]["steered"] and meta["facts"]["0:25"]["turns"] for meta in shard.meta)
+    latents.build(shards, tmp_path / "latents", codec, dtype=torch.float32)
+    _, _, control = spreads(latents.load_pools(tmp_path / "latents"))
+    assert float(control[STEER]) > 5 * LEAST_SPREAD, "no channel that never varied any more"
 
 
 # --- the dial ---------------------------------------------------------------------------------------------------------
