@@ -210,6 +210,22 @@ def test_levels_cover_the_whole_family() -> None:
         LevelMix(prefix=0.9, suffix=0.9)
 
 
+def test_levels_of_going_on_leave_one_to_three_frames_to_the_model() -> None:
+    alone = LevelMix(prefix=0, suffix=0, ends=0, random_frames=0, independent=0, box=0, next=1)
+    gen = torch.Generator().manual_seed(0)
+    for frames, most in ((2, 1), (3, 2), (5, 3), (13, 3)):
+        seen = set()
+        for _ in range(30):
+            levels, weight = draw_levels(alone, 4, frames, 2, 3, gen)
+            new = weight[:, :, 0].sum(1)
+            seen |= set(new.tolist())
+            assert bool((weight[:, :, 0].diff(dim=1) >= 0).all()), "what is given comes first"
+            assert bool((levels[weight == 0] >= 0.9).all())
+        assert seen == set(range(1, most + 1))
+    with pytest.raises(ValueError, match="add up"):
+        LevelMix(next=0.7)
+
+
 @pytest.mark.parametrize("sampler", [euler, heun, multistep])
 def test_samplers_solve_a_straight_flow_exactly(sampler) -> None:  # type: ignore[no-untyped-def]
     target, z = torch.randn(2, 1, 3, 2, 3, 2)

@@ -13,6 +13,7 @@ import click
 from haneul.cli.base import DURATION, PATH, SIZE, WEIGHTS, main
 
 FOLDER_HELP = "Clips, latents, state, weights.  [default: train-nano in the cache folder]"
+NEXT_HELP = "Share of batches that only go on: all but the last one to three latent frames are given."
 COOLDOWN_HELP = "Steps over which the learning rate falls to zero; the run then ends.  [default: it has no end]"
 
 
@@ -28,6 +29,9 @@ def train() -> None:
     "--clips", type=click.IntRange(min=64), default=17696, show_default=True, help="To render and learn from."
 )
 @click.option("--richness", type=float, help="Of the clips: 0 calm to 1 busy.  [default: what nano can follow]")
+@click.option("--steered", type=float, default=0.0, show_default=True, help="Share of clips whose subject is steered.")
+@click.option("--controls", type=click.FloatRange(0, 1), help="Share of clips whose camera, and whose action, is told.")
+@click.option("--next", "next_share", type=click.FloatRange(0, 0.6), default=0.0, show_default=True, help=NEXT_HELP)
 @click.option("--cooldown", type=int, nargs=2, metavar="FIRST LAST", help=COOLDOWN_HELP)
 @click.option("--begin", type=PATH, help="Weights of a transformer to go on from instead of from nothing.")
 @click.option("--concepts-budget", type=DURATION, default="10m", show_default=True, help="Time for reading prompts.")
@@ -53,6 +57,9 @@ def train_nano(
     folder: Path | None,
     clips: int,
     richness: float | None,
+    steered: float,
+    controls: float | None,
+    next_share: float,
     cooldown: tuple[int, int] | None,
     begin: Path | None,
     concepts_budget: float,
@@ -84,17 +91,27 @@ def train_nano(
         "latents": folders.latents, "codec": folders.codec, "text_encoder": folders.text_encoder, "device": device,
         "compile": recipes.can_compile(),
     }  # fmt: skip
+    if controls is not None:
+        common["keep_controls"] = controls
     say = functools.partial(click.echo, err=True)
     if stream:
         if stage or cooldown:
             raise click.UsageError("a stream is one stage, and the clock ends it; leave out --stage and --cooldown")
         common["stream"] = folders.stream
-        endless = Plan(clips=10**7, seed=3, richness=CALM if richness is None else richness)
+        endless = Plan(clips=10**7, seed=3, richness=CALM if richness is None else richness, steered=steered)
         found = pipeline.streamed(
             folders,
-            recipes.streamed(**common, folder=folders.run, budget=budget * 5 / 6, begin=begin),
-            recipes.guided(
-                **common, folder=folders.root / "guided", budget=budget / 6, begin=folders.export / "dit.safetensors"
+            recipes.going_on(
+                recipes.streamed(**common, folder=folders.run, budget=budget * 5 / 6, begin=begin), next_share
+            ),
+            recipes.going_on(
+                recipes.guided(
+                    **common,
+                    folder=folders.root / "guided",
+                    budget=budget / 6,
+                    begin=folders.export / "dit.safetensors",
+                ),
+                next_share,
             ),
             endless,
             workers=workers or max(1, (os.cpu_count() or 4) - 3),
@@ -103,7 +120,8 @@ def train_nano(
         click.echo(str(found))
         return
     recipe = recipes.nano(**common, folder=folders.run, budget=budget, cooldown=cooldown, begin=begin)
-    plan = Plan(clips=clips, seed=1, richness=CALM if richness is None else richness)
+    recipe = recipes.going_on(recipe, next_share)
+    plan = Plan(clips=clips, seed=1, richness=CALM if richness is None else richness, steered=steered)
     run = pipeline.everything if stage is None else functools.partial(pipeline.run_stage, stage)
     run(
         folders,

@@ -24,6 +24,7 @@ def world() -> None:
 @click.option("--seconds", type=float, default=4.0, show_default=True)
 @click.option("--size", type=SIZE, multiple=True, help="Repeat it for several.  [default: a mix of formats]")
 @click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")
+@click.option("--steered", type=float, default=0.0, show_default=True, help="Share of clips whose subject is steered.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def world_render(
@@ -34,6 +35,7 @@ def world_render(
     seconds: float,
     size: tuple[tuple[int, int], ...],
     held_out: bool,
+    steered: float,
     workers: int | None,
     quiet: bool,
 ) -> None:
@@ -42,7 +44,10 @@ def world_render(
     from haneul.world.scene import CALM
 
     richness = CALM if richness is None else richness
-    plan = Plan(clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out, sizes=size or SIZES)
+    plan = Plan(
+        clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out, sizes=size or SIZES,
+        steered=steered,
+    )  # fmt: skip
     with progress_display(quiet=quiet) as update:
         progress = None if update is None else functools.partial(update, "rendering")
         manifest = render_dataset(folder, plan, workers=workers, progress=progress)

@@ -43,6 +43,7 @@ class LevelMix:
     random_frames: float = 0.06
     independent: float = 0.08
     box: float = 0.04
+    next: float = 0.0  # all but the last one to three latent frames are given, as where a world is played live
     # Of the logit-normal, below 0 towards noise, for a single latent frame. The leading components of the latents stand
     # far above the others and are alike all over a clip, so that setting and colours are decided at very high noise;
     # the more tokens agree, the higher (SD3, arXiv 2403.03206, section 5.3.2: the odds of t go with one over the root
@@ -52,7 +53,7 @@ class LevelMix:
     context_noise: float = 0.1  # given tokens are up to this far from clean
 
     def __post_init__(self) -> None:
-        total = self.prefix + self.suffix + self.ends + self.random_frames + self.independent + self.box
+        total = self.prefix + self.suffix + self.ends + self.random_frames + self.independent + self.box + self.next
         if not 0 <= total <= 1:
             raise ValueError(f"shares of the noise levels add up to {total:.2f}; they must lie within 0 and 1")
 
@@ -81,7 +82,7 @@ def draw_levels(
     base = alike.expand(batch, frames, 1).clone()
     if frames == 1:
         return base, torch.ones_like(base)
-    names = ("prefix", "suffix", "ends", "random_frames", "independent", "box")
+    names = ("prefix", "suffix", "ends", "random_frames", "independent", "box", "next")
     edges = torch.tensor([getattr(mix_, n) for n in names]).cumsum(0)
     pick = int((torch.rand((), generator=generator) >= edges).sum())
     given = torch.zeros(batch, frames, 1, dtype=torch.bool)
@@ -99,6 +100,9 @@ def draw_levels(
     elif pick == 5:
         given = ~_boxes(batch, frames, h, w, generator)
         base = base.expand(-1, -1, h * w)
+    elif pick == 6:
+        last = torch.randint(1, min(3, frames - 1) + 1, (batch, 1, 1), generator=generator)
+        given = (index < frames - last).expand(batch, -1, -1)
     if frames == 2 and bool(given.all()):
         given = torch.zeros_like(given)
     levels = torch.where(given, nearly_clean(*given.shape), base)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -161,6 +162,14 @@ def guided(**changes: object) -> DistillRecipe:
         "save_every": 60.0, "curriculum": ((0, {1: 0.1, 5: 0.25, 13: 0.65}),),
     } | changes  # fmt: skip
     return distill(**chosen)
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+
+
+def going_on(recipe: AnyRecipe, share: float) -> AnyRecipe:
+    """A recipe in which a share of the batches only go on: all but the last one to three latent frames are given."""
+    return replace(recipe, levels=replace(recipe.levels, next=share))
 
 
 def distill(**changes: object) -> DistillRecipe:

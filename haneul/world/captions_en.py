@@ -20,6 +20,8 @@ from haneul.world.phrases_en import (
     STYLE_OF,
     TIME_PHRASES,
     TIMES_OFTEN,
+    TURN_FORMS,
+    TURNS,
     Forms,
 )  # fmt: skip
 from haneul.world.scene import Facts
@@ -76,12 +78,23 @@ def _clause(plan: Plan, dice: Dice) -> tuple[str, bool, Forms]:
     if facts.event == "relation" and facts.relation is None:
         return pair_of(plan, dice), True, dice.pick(REST_FORMS)
     actor, plural = actor_of(plan, dice)
+    if plan.turns:
+        return actor, plural, _turns(plan, dice)
     forms = dice.pick(PHRASE_FORMS[facts.event, facts.outcome])
     if "{" not in forms[0]:
         return actor, plural, forms
     # One filling serves all three forms: only the verbs differ between them.
     marks = _slots(plan, dice, "\0".join(forms)).split("\0")
     return actor, plural, (marks[0], marks[1], marks[2])
+
+
+def _turns(plan: Plan, dice: Dice) -> Forms:
+    """'turns left, then right'."""
+    plan.said.add("turns")
+    turns = plan.facts.turns
+    first, other = turns[0], "right" if turns[0] == "left" else "left"
+    one, many, going = dice.pick(TURN_FORMS[plan.facts.event, min(len(turns), len(TURNS))])
+    return one.format(a=first, b=other), many.format(a=first, b=other), going.format(a=first, b=other)
 
 
 def _place(plan: Plan, dice: Dice) -> str:

@@ -10,6 +10,7 @@ from haneul.world.phrases_ko import (
     ACTS_ON,
     BOTH_ROLL,
     CAMERA,
+    GOING,
     NATIVE_NUMBERS,
     ONE_WORD,
     PHRASES,
@@ -19,6 +20,7 @@ from haneul.world.phrases_ko import (
     STYLE_TAG,
     STYLE_WORK,
     TIME_PHRASES,
+    TURNS,
 )  # fmt: skip
 from haneul.world.scene import Facts, Subject
 from haneul.world.wording import Caption, Dice, Length, Plan, make_plan, say_event
@@ -211,7 +213,19 @@ class _Writer:
             return self.pair(), dice.pick(phrases)
         if facts.event == "relation" and facts.relation is None:
             return self.pair(), dice.pick(("놓여 있", "바닥에 놓여 있"))
+        if self.plan.turns:
+            return self.actor(), self.turns()
         return self.actor(), self.verb_phrase(dice.pick(PHRASES[facts.event, facts.outcome]))
+
+    def turns(self) -> str:
+        """'왼쪽으로 꺾었다가 오른쪽으로 꺾', as its subject sees it."""
+        turns, dice = self.facts.turns, self.dice
+        self.plan.said.add("turns")
+        plain = self.facts.event == "car"
+        phrases = [p for p in TURNS[min(len(turns), len(TURNS)) - 1] if plain or "{go}" in p]
+        sides = ("left", "right") if turns[0] == "left" else ("right", "left")
+        a, b = (dice.pick(SIDES[side]) for side in sides)
+        return dice.pick(phrases).format(a=a, b=b, go=GOING[self.facts.event])
 
     def place(self, noun_follows: bool) -> tuple[str, str]:
         """Time and place: (their words as an adverb without the place's particle, time as an adverb apart)."""

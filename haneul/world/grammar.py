@@ -201,6 +201,13 @@ def _single(tags: list[Tag], attribute: str) -> str | None:
     return best.value(attribute) if best else None
 
 
+def _direction(tags: list[Tag]) -> str | None:
+    """Towards which side it goes; a side that it turns to is none, for that is as the subject sees it."""
+    if any(tag.value("turn") is not None for tag in tags):
+        return None
+    return _single(tags, "direction")
+
+
 def _count(text: str) -> int | None:
     """A number said as such: '4', 'four', 'twice'; 1 only as 'once' or in digits."""
     for token in content_tokens(text):
@@ -227,7 +234,7 @@ def parse(prompt: str) -> Parsed:
     things = _order(things, tags, event, relation[1] if relation and event == "relation" else None)
     said: dict[str, object | None] = {
         "setting": setting, "time": _single(tags, "time"), "style": _single(tags, "style"), "camera": camera,
-        "event": event, "direction": _single(tags, "direction"),
+        "event": event, "direction": _direction(tags),
         "relation": relation[0] if relation and event == "relation" else None, "count": _count(text),
         "works": tuple(v for t in tags if (v := t.value("work"))) or None,
     }  # fmt: skip

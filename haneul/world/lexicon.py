@@ -278,3 +278,5 @@ HANJA: Final[dict[str, str]] = dict(
         "차례로=次例로 번=番 중이=中이 중입=中입 한밤중=한밤中"
     ).split()
 )
+#: What says that a subject turns, to a side that it sees itself.
+TURN_CUES: Final = ("turn", "꺾*")

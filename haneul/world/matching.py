@@ -59,6 +59,8 @@ def _phrases() -> Iterable[tuple[str, str, str, float]]:
     for side, phrases in _SIDE_WORDS.items():
         for phrase in phrases:
             yield phrase, "direction", side, 1.0
+    for phrase in lex.TURN_CUES:
+        yield phrase, "turn", "", 1.0
     for event, cues in lex.EVENT_CUES.items():
         for phrase, weight in cues:
             yield phrase, "event", event, weight

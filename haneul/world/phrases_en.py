@@ -76,6 +76,17 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("leaves", "fall"): ("*fall", "*fall from the trees", "*flutter down", "*drift down", "*fall to the ground"),
     ("snowfall", "fall"): ("*fall", "*fall from the sky", "*come down", "*drift down"),
 }  # fmt: skip
+#: What the subject of an event does while it turns, base form and -ing form.
+GOING: Final = {"car": ("drive", "driving"), "robot walks": ("walk", "walking"), "bird": ("fly", "flying")}
+#: Verb phrases of so many turns ({a}, {b}: the first side and the other one; {go}, {going}: of GOING). The last ones
+#: are of all that are more.
+TURNS: Final = (
+    ("*turn {a}", "*turn to the {a}", "*{go} and *turn {a}", "*turn {a} while {going}", "*{go}, turning {a}"),
+    ("*turn {a}, then {b}", "*turn {a} and then {b}", "*turn {a}, then *turn {b}", "*{go}, turning {a} and then {b}",
+     "*{go} and *turn {a}, then {b}"),
+    ("*turn {a}, then {b}, then {a} again", "*turn {a}, {b} and {a} again", "*{go}, turning {a}, then {b}, then {a}"),
+    ("*turn {a} and {b} several times", "*{go}, turning {a} and {b} again and again"),
+)  # fmt: skip
 #: Verb phrases of a pair whose first member acts on the second.
 ACTS_ON: Final = {
     "collide": ("*collide with {o}", "*hit {o}", "*crash into {o}", "*bump into {o}"),
@@ -239,6 +250,13 @@ def _forms(phrase: str) -> tuple[str, str, str]:
 
 Forms = tuple[str, str, str]
 PHRASE_FORMS: Final = {key: tuple(_forms(p) for p in phrases) for key, phrases in PHRASES.items()}
+TURN_FORMS: Final = {
+    (event, count): tuple(
+        _forms(p.replace("{going}", going).replace("{go}", go)) for p in phrases if event == "car" or "{go" in p
+    )
+    for event, (go, going) in GOING.items()
+    for count, phrases in enumerate(TURNS, 1)
+}
 ACT_FORMS: Final = {outcome: tuple(_forms(p) for p in phrases) for outcome, phrases in ACTS_ON.items()}
 BOTH_ROLL_FORMS: Final = {outcome: tuple(_forms(p) for p in phrases) for outcome, phrases in BOTH_ROLL.items()}
 REST_FORMS: Final = tuple(_forms(p) for p in ("*rest on the ground", "*lie on the ground", "*rest", "*lie still"))

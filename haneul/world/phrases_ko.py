@@ -63,6 +63,16 @@ PHRASES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("leaves", "fall"): ("떨어지", "나무에서 떨어지", "하늘하늘 떨어지", "바닥으로 떨어지"),
     ("snowfall", "fall"): ("내리", "하늘에서 내리", "하늘에서 내려오"),
 }  # fmt: skip
+#: What the subject of an event does before it turns.
+GOING: Final = {"car": "달리", "robot walks": "걷", "bird": "날아가"}
+#: Verb phrases of so many turns ({a}, {b}: towards the first side and the other one; {go}: of GOING). The last ones are
+#: of all that are more.
+TURNS: Final = (
+    ("{a} 꺾", "{go}다가 {a} 꺾", "{go}면서 {a} 꺾", "{a} 방향을 꺾"),
+    ("{a} 꺾었다가 {b} 꺾", "{go}다가 {a} 꺾고 {b} 꺾", "{go}면서 {a} 꺾었다가 {b} 꺾", "{a} 꺾고 {b} 꺾"),
+    ("{a} 꺾었다가 {b} 꺾고 {a} 꺾", "{go}다가 {a} 꺾고 {b} 꺾었다가 {a} 꺾"),
+    ("좌우로 여러 번 꺾", "{go}면서 좌우로 여러 번 꺾"),
+)
 ACTS_ON: Final = {
     "collide": ("{wa} 충돌하", "{wa} 부딪치", "{o}에 부딪치"),
     "approach": ("{o} 쪽으로 다가가", "{ul} 향해 다가가", "{o}에 접근하"),

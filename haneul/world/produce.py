@@ -25,6 +25,7 @@ Quality = Literal["fast", "fine"]  # as in world.render, which is imported late:
 STRIDE = 2  #: training clips take every second frame of the 24 fps log
 PATCH = 16
 WINDOW = 17  #: frames of the short windows whose facts are logged
+STEERED = 6  #: the stream of a seed's random numbers that decides whether its clip is steered
 SHOW_DRAWS = 8  #: of a prompt, until its subjects are clearly visible
 MIN_SHARE = 0.004  #: of the picture that the main subject must cover, median over the clip
 
@@ -44,6 +45,7 @@ class Plan:
     shard: int = 32
     held_out: bool = False
     sizes: tuple[tuple[int, int], ...] = SIZES
+    steered: float = 0.0  # share of clips whose subject is steered
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -52,6 +54,8 @@ class Plan:
             raise InputError(f"richness {self.richness} is out of range; it goes from 0 (calm) to 1 (full)")
         if not 0.5 <= self.seconds <= 20:
             raise InputError(f"clips of {self.seconds} s cannot be rendered; choose 0.5 to 20 s")
+        if not 0 <= self.steered <= 1:
+            raise InputError(f"a share of steered clips of {self.steered} is out of range; it goes from 0 to 1")
         if self.shard < 1 or not self.sizes:
             raise InputError(f"shards of {self.shard} clips and {len(self.sizes) or 'no'} sizes cannot be rendered")
         for w, h in self.sizes:
@@ -75,7 +79,12 @@ class Plan:
         from haneul.world.sample import sample_spec
 
         held = self.held_out
-        return sample_spec(seed, richness=self.richness, seconds=self.seconds, only_held_out=held, allow_held_out=held)
+        fixed: dict[str, Any] = {}
+        if self.steered and np.random.default_rng([seed, STEERED]).random() < self.steered:
+            fixed["steered"] = True
+        return sample_spec(
+            seed, richness=self.richness, seconds=self.seconds, only_held_out=held, allow_held_out=held, **fixed
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +231,7 @@ def claim(folder: Path, plan: Plan) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = json.loads(mark.read_text()) if mark.exists() else recipe
-        if {**before, "clips": 0} != {**recipe, "clips": 0}:
+        if {"steered": 0.0, **before, "clips": 0} != {**recipe, "clips": 0}:
             raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
         temporary = folder / f".plan.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(recipe))

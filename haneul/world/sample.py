@@ -22,7 +22,7 @@ DARK_GLOW = ("black", "white")  # neon glows in neither
 _SUBJECT_KEYS = ("kind", "color", "material")
 #: Attributes that `sample_spec` can pin; a trailing 2 means the second subject.
 FIXABLE = (
-    "setting", "event", "style", "camera", "time", "direction", "relation", "subjects",
+    "setting", "event", "style", "camera", "time", "direction", "relation", "subjects", "steered",
     *_SUBJECT_KEYS, *(f"{key}2" for key in _SUBJECT_KEYS),
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ def _fits(event: str, fixed: dict[str, Any]) -> bool:
         return False
     if fixed.get("time") is not None and all(s in vocabulary.TIMELESS for s in vocabulary.event_settings(event)):
         return False
-    if fixed.get("camera") not in (None, *rule.cameras):
+    if fixed.get("camera") not in (None, *rule.cameras) or (fixed.get("steered") and not rule.steerable):
         return False
     if (fixed.get("direction") is not None and not rule.directed) or (fixed.get("relation") and not rule.related):
         return False
@@ -113,7 +113,7 @@ def _draw(rng: np.random.Generator, seed: int, fixed: dict[str, Any], richness: 
         relation=relation,
         camera=_pick(rng, moving, camera, f"camera of {event!r}"), style=_pick(rng, styles, style, "style"),
         time=_pick(rng, times_for(setting), fixed.get("time"), f"time in {setting!r}"),
-        seconds=seconds, richness=richness,
+        seconds=seconds, richness=richness, steered=bool(fixed.get("steered")),
     )  # fmt: skip
 
 

@@ -64,6 +64,7 @@ class ClipSpec:
     direction: str | None = None  # "left" | "right": towards which side of the picture, as the viewer sees it
     seconds: float = 4.0
     richness: float = CALM  # 0 calm backdrop without clutter .. 1 everything the setting has
+    steered: bool = False  # whether the subject is steered, left and right, over the clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ class Facts:
     relation: str | None = None
     works: tuple[str, ...] = ()
     seconds: float = 0.0
+    turns: tuple[str, ...] = ()  # "left" | "right" as the subject itself sees it, one after the other
 
     def to_json(self) -> dict[str, object]:
         return dataclasses.asdict(self)
@@ -95,6 +97,7 @@ class Facts:
             direction=None if self.direction is None else _swap_sides(self.direction),
             relation=None if self.relation is None else _swap_sides(self.relation),
             works=self.works[::-1] if self.event == "paintings" else self.works,
+            turns=tuple(_swap_sides(turn) for turn in self.turns),
         )
 
     @staticmethod
@@ -102,6 +105,7 @@ class Facts:
         d = dict(data)
         d["subjects"] = tuple(Subject(**s) for s in d.get("subjects", ()))  # type: ignore[attr-defined]
         d["works"] = tuple(d.get("works", ()))  # type: ignore[arg-type]
+        d["turns"] = tuple(d.get("turns", ()))  # type: ignore[arg-type]
         return Facts(**d)  # type: ignore[arg-type]
 
 

@@ -78,6 +78,7 @@ class Plan:
     direction: bool
     count: bool
     event: bool
+    turns: bool
     said: set[str]
 
     @property
@@ -129,6 +130,7 @@ def make_plan(facts: Facts, dice: Dice, length: Length) -> Plan:
         direction=facts.direction is not None and dice.chance(direction),
         count=facts.count is not None and dice.chance(count),
         event=not short or dice.chance(0.65),
+        turns=bool(facts.turns) and dice.chance(direction),
         said=set(),
     )
 

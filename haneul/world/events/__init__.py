@@ -66,6 +66,7 @@ def check_spec(spec: ClipSpec) -> None:
     relations = relations_for(spec.subjects[0].kind, spec.subjects[1].kind) if rule.related else (None,)
     _require(spec.relation, relations, f"relation in {spec.event!r}")
     _require(spec.camera, cameras_for(spec.event, spec.direction), f"camera of {spec.event!r}")
+    _require(spec.steered, (False, True) if rule.steerable else (False,), f"steered in {spec.event!r}")
 
 
 def times_for(setting: str) -> tuple[str | None, ...]:

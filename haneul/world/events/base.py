@@ -113,6 +113,7 @@ class EventRule:
     directed: bool = False
     related: bool = False
     follows: bool = False  # a trucking camera goes the subject's way
+    steerable: bool = False  # its subject can be steered
 
 
 def tilted(quat_PQ: Array, start_PQ: Array) -> Array:

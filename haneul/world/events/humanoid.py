@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from haneul.world.events.steered import Course
 from haneul.world.stage import Array, Look, Stage, rotation, turns
 
 THIGH, SHIN, ANKLE = 0.43, 0.43, 0.09
@@ -54,6 +55,7 @@ class Pose:
     travel_T: Array  # metres walked along its heading
     start: Array  # [3] where it is at travel 0, on the ground
     heading: float  # angle of its forward axis around z
+    course: Course | None = None  # where it walks instead of straight on from `start` with `heading`
     cycle: float = 1.0  # metres of two steps
     phase: float = 0.0  # of the left foot at travel 0
     crouch_T: Array = field(default_factory=lambda: np.zeros(1))  # metres that the hips sink
@@ -75,6 +77,7 @@ class Figure:
     legs: tuple[tuple[Array, Array, Array, Array], ...]  # hip, knee, ankle, foot pitch [T]
     arms: tuple[tuple[Array, Array, Array], ...]  # shoulder, elbow, hand
     head_turn: Array
+    feet: tuple[Array, ...]  # frames [T, 3, 3] in which the feet pitch, left and right
 
 
 def _foot(travel: Array, cycle: float, phase: float) -> tuple[Array, Array, Array]:
@@ -96,21 +99,31 @@ def solve(pose: Pose) -> Figure:
     def full(track: Array) -> Array:
         return np.broadcast_to(track, (frames,))
 
-    base = rotation(Z, pose.heading)
-    forward, left = base[:, 0], base[:, 1]
+    def way(travel: Array) -> tuple[Array, Array]:
+        """Points [T, 3] on the ground after so many metres, and the figure's axes there, [3, 3] or [T, 3, 3]."""
+        if pose.course is None:
+            axes = rotation(Z, pose.heading)
+            return pose.start + np.outer(travel, axes[:, 0]), axes
+        pos, heading = pose.course.at(travel)
+        return pose.start + np.pad(pos, ((0, 0), (0, 1))), turns(Z, heading)
+
     up = np.array(Z)
     beat = 4 * np.pi * (pose.travel_T / pose.cycle + pose.phase)
     moving = np.clip(np.gradient(pose.travel_T) * 24 / 0.4, 0, 1)
     height = HIP_HEIGHT - full(pose.crouch_T) - moving * (0.02 + 0.015 * np.cos(beat))
     back = -0.30 * full(pose.crouch_T)
-    hips = pose.start + np.outer(pose.travel_T + back, forward) + np.outer(height, up)
-    legs = []
+    middle, base = way(pose.travel_T + back)
+    left = base[..., 1]
+    hips = middle + np.outer(height, up)
+    legs, feet = [], []
     for side, shift in ((1, 0.0), (-1, 0.5)):
         along, lift, pitch = _foot(pose.travel_T, pose.cycle, pose.phase + shift)
         hip = hips + side * HIP_SIDE * left
-        ankle = pose.start + np.outer(along, forward) + side * HIP_SIDE * left + np.outer(ANKLE + lift, up)
-        knee, ankle = two_link(hip, ankle, THIGH, SHIN, np.tile(forward, (frames, 1)))
+        planted, foot = way(along)
+        ankle = planted + side * HIP_SIDE * foot[..., 1] + np.outer(ANKLE + lift, up)
+        knee, ankle = two_link(hip, ankle, THIGH, SHIN, np.broadcast_to(base[..., 0], (frames, 3)))
         legs.append((hip, knee, ankle, pitch))
+        feet.append(np.broadcast_to(foot, (frames, 3, 3)))
     torso = base @ turns(Z, full(pose.twist_T)) @ turns(Y, full(pose.lean_T) + 0.06 * moving)
     swing = 0.55 * moving * np.sin(beat / 2 + 0.6)
     arms = []
@@ -131,9 +144,10 @@ def solve(pose: Pose) -> Figure:
         arms.append((shoulder, elbow, hand))
     head_turn = base @ turns(Z, full(pose.twist_T) + full(pose.look_T)) @ turns(Y, 0.45 * full(pose.lean_T))
     return Figure(
-        hips=hips, frame=np.tile(base, (frames, 1, 1)), torso=torso, neck=hips + torso @ np.array([0.02, 0.0, 0.60]),
+        hips=hips, frame=np.array(np.broadcast_to(base, (frames, 3, 3))), torso=torso,
+        neck=hips + torso @ np.array([0.02, 0.0, 0.60]),
         legs=tuple(legs),
-        arms=tuple(arms), head_turn=head_turn,
+        arms=tuple(arms), head_turn=head_turn, feet=tuple(feet),
     )  # fmt: skip
 
 
@@ -155,10 +169,10 @@ def draw(stage: Stage, figure: Figure, index: int = 1) -> None:
     stage.puppet("sphere", (0.175,), paint, head, figure.head_turn)
     visor = head + figure.head_turn @ np.array([0.115, 0.0, 0.02])
     stage.puppet("box", (0.07, 0.115, 0.045), glow, visor, figure.head_turn)
-    for hip, knee, ankle, pitch in figure.legs:
+    for (hip, knee, ankle, pitch), frame in zip(figure.legs, figure.feet, strict=True):
         limb(hip, knee, 0.085, steel, THIGH)
         limb(knee, ankle, 0.08, paint, SHIN)
-        foot = figure.frame @ turns(Y, pitch)
+        foot = frame @ turns(Y, pitch)
         stage.puppet("box", (0.15, 0.075, 0.045), dark, ankle + foot @ np.array([0.05, 0.0, -0.045]), foot)
     for shoulder, elbow, hand in figure.arms:
         limb(shoulder, elbow, 0.07, paint, UPPER_ARM)

@@ -9,11 +9,13 @@ import numpy as np
 
 from haneul.world.events.base import NO_TRUCK, EventRule, Observation, Role, Window
 from haneul.world.events.solids import size_of
+from haneul.world.events.steered import draw_course, seen_turns
 from haneul.world.stage import Actuate, Look, Rig, Shot, Stage, rotation, turns
 from haneul.world.vocabulary import SHAPES
 
 X, Y, Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 G = 9.81
+BANK = 0.5  # radians that a bird leans into the tightest turn
 EYE = Look(rgb=(0.01, 0.01, 0.01), surface="plastic", subject=1)
 
 
@@ -133,6 +135,14 @@ def build_bird(stage: Stage) -> None:
     height = stage.uniform(1.9, 2.3)
     pos = np.stack([speed * (t - stage.spec.seconds / 2), np.zeros_like(t), height - 0.07 * np.sin(phase)], -1)
     frame = np.tile(np.diag([side, side, 1.0]), (len(t), 1, 1))
+    stage.actions_T4 = np.tile([0.0, abs(speed) / 2, 0.0, 0.0], (len(t), 1))
+    if stage.spec.steered:
+        pace = 1.2 * abs(speed)
+        course = draw_course(stage, side=side, speed=pace, tightest=1.2, slowest=0.5)
+        pos[:, :2] = course.pos_T2
+        frame = turns(Z, course.heading_T) @ turns(X, BANK * course.steer_T)  # the inner wing is down
+        stage.actions_T4 = course.actions_T4()
+        stage.actions_T4[:, 1] *= pace / 2
     inner, outer = 0.52 * np.sin(phase) + 0.08, 0.5 * np.sin(phase - 0.9)
     body = stage.subject_look(1, "plastic")
     wing = Look(rgb=tuple(0.75 * c for c in body.rgb), surface="cloth", subject=1)  # type: ignore[arg-type]
@@ -154,7 +164,6 @@ def build_bird(stage: Stage) -> None:
             "ellipsoid", (0.20, 0.34, 0.028), shoulder + reach + far @ np.array([-0.05, hand * 0.26, 0]), wing, far
         )
     stage.roots[1] = (pos, frame)
-    stage.actions_T4 = np.tile([0.0, abs(speed) / 2, 0.0, 0.0], (len(t), 1))
     stage.shot = Shot(azimuth=math.radians(14), elevation=(math.radians(-3), math.radians(9)), width=1.75,
                       height=(0.34, 0.44))  # fmt: skip
 
@@ -162,7 +171,7 @@ def build_bird(stage: Stage) -> None:
 def observe_bird(window: Window) -> Observation:
     if window.still:
         return {"outcome": None}
-    return {"outcome": "flies", "direction": window.side(1)}
+    return {"outcome": "flies", "direction": window.side(1), **seen_turns(window, 1)}
 
 
 # --- scenes without a subject -----------------------------------------------------------------------------------------
@@ -221,7 +230,7 @@ RULES = {
     "float": EventRule(build=build_float, observe=observe_float, cast=(FLOATING,)),
     "fish": EventRule(build=build_fish, observe=observe_fish, cast=(Role(kinds=("fish",)),), cameras=NO_TRUCK),
     "bird": EventRule(build=build_bird, observe=observe_bird, cast=(Role(kinds=("bird",)),), directed=True,
-                      follows=True),
+                      follows=True, steerable=True),
     "waves": EventRule(build=build_waves, observe=observe_waves),
     "leaves": EventRule(build=build_leaves, observe=observe_falling),
     "snowfall": EventRule(build=build_snowfall, observe=observe_falling),

@@ -9,10 +9,12 @@ import numpy as np
 
 from haneul.world.events.base import NO_TRUCK, EventRule, Observation, Role, Window
 from haneul.world.events.humanoid import Pose, draw, ease, facing, phase_for_rest, solve, walk_then_rest
+from haneul.world.events.steered import draw_course, seen_turns
 from haneul.world.scenery import GLOWS, glowing_sign
 from haneul.world.stage import TIMESTEP, Actuate, Array, Look, Shot, Stage, quaternion, rotation
 
 Z = (0.0, 0.0, 1.0)
+ROBOT_TIGHTEST = 0.9  # metres, radius of its tightest turn
 UPRIGHT = Shot(azimuth=math.radians(14), elevation=(math.radians(4), math.radians(10)), height=(0.50, 0.59), width=1.72)
 
 
@@ -28,11 +30,26 @@ def _pace(stage: Stage, way: float) -> float:
 def build_walk(stage: Stage) -> None:
     side, t = stage.heading, stage.times_T
     speed = _pace(stage, stage.uniform(3.6, 4.2))
+    if stage.spec.steered:
+        _walk_course(stage, side, speed)
+        return
     travel = speed * t
     start = np.array([-side * speed * stage.spec.seconds / 2, 0.0, 0.0])
     pose = Pose(travel_T=travel, start=start, heading=facing(side), cycle=0.75 + 0.4 * speed, phase=stage.uniform(0, 1))
     draw(stage, solve(pose))
     _actions(stage, np.full_like(t, speed))
+    stage.shot = UPRIGHT
+
+
+def _walk_course(stage: Stage, side: float, speed: float) -> None:
+    """A walk that is steered; it slows down but does not halt in the middle of a step."""
+    course = draw_course(stage, side=side, speed=1.15 * speed, tightest=ROBOT_TIGHTEST, slowest=0.45)
+    pose = Pose(travel_T=course.travel_T, start=np.zeros(3), heading=0.0, course=course, cycle=0.75 + 0.4 * speed,
+                phase=stage.uniform(0, 1))  # fmt: skip
+    draw(stage, solve(pose))
+    actions = course.actions_T4()
+    actions[:, 1] *= min(1.15 * speed / 1.3, 1.0)
+    stage.actions_T4 = actions
     stage.shot = UPRIGHT
 
 
@@ -178,7 +195,7 @@ def observe_walk(window: Window) -> Observation:
         return {"outcome": None}
     if window.travelled(1) < 0.12:
         return {"outcome": "stands"}
-    return {"outcome": "walks", "direction": window.side(1)}
+    return {"outcome": "walks", "direction": window.side(1), **seen_turns(window, 1)}
 
 
 def observe_stop(window: Window) -> Observation:
@@ -218,7 +235,9 @@ def observe_look(window: Window) -> Observation:
 ROBOT = Role(kinds=("robot",))
 CRATE = Role(kinds=("box",), materials=("wood", "plastic", "metal", "neon"))
 RULES = {
-    "robot walks": EventRule(build=build_walk, observe=observe_walk, cast=(ROBOT,), directed=True, follows=True),
+    "robot walks": EventRule(
+        build=build_walk, observe=observe_walk, cast=(ROBOT,), directed=True, follows=True, steerable=True
+    ),
     "robot stops": EventRule(build=build_stop, observe=observe_stop, cast=(ROBOT,), cameras=NO_TRUCK),
     "robot picks up": EventRule(build=build_pick_up, observe=observe_pick_up, cast=(ROBOT, CRATE), cameras=NO_TRUCK),
     "robot pushes": EventRule(build=build_push, observe=observe_push, cast=(ROBOT, CRATE), cameras=NO_TRUCK),
