@@ -330,14 +330,14 @@ def understand(
 
 def backbone_of(
     model: str | Path | None, settings: Settings, *, weights: Path | None = None,
-    loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False,
+    loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False, exact: bool = False,
 ) -> Backbone:  # fmt: skip
     """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
     (backbones/open); None is the settings'. The rest is for open checkpoints, see `backbones.open.extras.Extras`.
 
     Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
     """
-    extras = bool(weights or loras or cache or compiled)
+    extras = bool(weights or loras or cache or compiled or exact)
     if model is None and not extras:
         return default_backbone(settings)
     name = settings.model if model is None else str(model)
@@ -345,9 +345,12 @@ def backbone_of(
         from haneul.backbones.open.backbone import open_checkpoint
         from haneul.backbones.open.extras import Extras
 
-        return open_checkpoint(name, settings, Extras(weights=weights, loras=loras, cache=cache, compile=compiled))
+        chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
+        return open_checkpoint(name, settings, chosen)
     if extras:
-        raise InputError("weights, LoRAs, cache and compiling are for an open checkpoint; name it as the model")
+        raise InputError(
+            "weights, LoRAs, cache, compiling and exactness are for an open checkpoint; name it as the model"
+        )
     import torch
 
     from haneul.backbones.native import BUNDLED, Native

@@ -386,7 +386,7 @@ def test_how_a_scene_is_told() -> None:
     ("text", "says"),
     [
         ('tell = "depth"', "has no scene"),
-        ('scene = "a red ball rolls"\ntell = "heat"', "choose picture, depth, objects"),
+        ('scene = "a red ball rolls"\ntell = "heat"', "choose picture, depth, objects, masks, motion"),
         ('scene = "a red ball rolls"\nhold = 1.5', "hold of 1.5"),
         ('scene = "a red ball rolls"\ncolour = 1', "unknown key 'colour'"),
         ("scene = ", "not valid TOML"),

@@ -35,6 +35,7 @@ MODEL = (
     click.option("--weights", type=PATH, metavar="FILE", help="Its denoiser from one .safetensors or .gguf file."),
     click.option("--lora", "loras", type=Lora(), multiple=True, help="A LoRA for it, such as film.safetensors=0.8."),
     click.option("--cache", type=float, default=0.0, metavar="SHARE", help="Skip blocks that change less: 0.05."),
+    click.option("--exact", is_flag=True, help="Bit for bit as plain diffusers makes it: slower."),
     click.option("--compile", "compiled", is_flag=True, help="Compile its blocks first: minutes, then faster."),
 )  # fmt: skip
 
@@ -45,7 +46,7 @@ def model_of(given: dict[str, Any]) -> dict[str, Any]:
     from haneul import engine
     from haneul.config import load_settings
 
-    how = {name: given.pop(name) for name in ("model", "weights", "loras", "cache", "compiled")}
+    how = {name: given.pop(name) for name in ("model", "weights", "loras", "cache", "compiled", "exact")}
     settings = load_settings()
     if how["model"] is None and not settings.model and not any(how.values()):
         return given

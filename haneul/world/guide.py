@@ -1,8 +1,8 @@
 """A scene that directs another model: simulated here with real physics, and told frame by frame as a picture, as exact
-depth, or as outlines of its subjects.
+depth, as outlines of its subjects, as their masks, or as the motion of every pixel.
 
     scene = "a red ball rolls down grey stairs in a desert"    # what the world's grammar can read
-    tell = "depth"                                             # picture, depth or objects
+    tell = "depth"                                             # picture, depth, objects, masks or motion
     hold = 0.4                                                 # how much of it stays, where it is noised
     seed = 0
 """
@@ -21,14 +21,17 @@ from numpy.typing import NDArray
 
 from haneul.errors import InputError
 from haneul.world.grammar import parse
+from haneul.world.motion import colours, flow
 from haneul.world.produce import stage_prompt
 from haneul.world.render import render_frame
 from haneul.world.scene import FPS, Truth
 
-TELLS = ("picture", "depth", "objects")
+TELLS = ("picture", "depth", "objects", "masks", "motion")
 #: Distances between which depth is told: as disparity, near bright and far dark, like the depth maps that control
 #: models were trained on (Ranftl et al. 2020, arXiv:1907.01341). Percentiles of a clip, so that nothing flickers.
 NEAR, FAR = 1.0, 99.0
+#: Shades of the subjects in masks, the main one first; scenery is black.
+MASKS = ((255, 255, 255), (230, 60, 60), (60, 200, 80), (70, 110, 240), (240, 200, 50), (200, 80, 220), (60, 210, 220))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,10 @@ def frames(guide: Guide, *, size: tuple[int, int], seconds: float, fps: float) -
         return np.stack([rgb for rgb, _, _ in drawn])
     if guide.tell == "objects":
         return np.stack([outlines(ids) for _, _, ids in drawn])
+    if guide.tell == "masks":
+        return np.stack([masks(ids) for _, _, ids in drawn])
+    if guide.tell == "motion":
+        return colours(np.stack([_motion(truth, at, k, *drawn[k][1:]) for k in range(count)]))
     return shades(np.stack([depth for _, depth, _ in drawn]))
 
 
@@ -94,6 +101,21 @@ def _draw(
             width=size[0], height=size[1],
         )  # fmt: skip
         yield frame.rgb, frame.depth, frame.ids
+
+
+def _motion(
+    truth: Truth, at: list[int], k: int, depth: NDArray[np.float32], ids: NDArray[np.uint8]
+) -> NDArray[np.float32]:  # fmt: skip
+    """Motion from told frame `k` to the next one; of the last one, as far on as it was to it."""
+    last = len(truth.cameras) - 1
+    now, then = at[k], at[k + 1] if k + 1 < len(at) else min(last, 2 * at[k] - at[max(0, k - 1)])
+    return flow(depth, ids, truth.geoms_TNG[now], truth.geoms_TNG[then], truth.cameras[now], truth.cameras[then])
+
+
+def masks(ids_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where the subjects are: each in a colour of its own, the main one white, scenery and sky black."""
+    palette = np.array([(0, 0, 0), *(MASKS[i % len(MASKS)] for i in range(255))], np.uint8)
+    return palette[ids_HW]
 
 
 def shades(depth_THW: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -17,12 +17,15 @@ class Extras:
 
     `weights`: one file (.safetensors or .gguf) instead of the folder's denoiser. `loras`: files and how strongly each
     counts. `cache`: a threshold for `speed.skip_alike`, 0 for none. `compile`: as `speed.compile_blocks`.
+    `exact`: whether pictures are those of plain diffusers bit for bit, without what is faster and differs by rounding
+    (`speed.neutral`).
     """
 
     weights: Path | None = None
     loras: tuple[tuple[Path, float], ...] = ()
     cache: float = 0.0
     compile: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         for path, kinds in [(self.weights, SINGLE), *((path, (".safetensors",)) for path, _ in self.loras)]:

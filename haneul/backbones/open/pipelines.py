@@ -90,6 +90,10 @@ class Pipelines:
             self.doubts += speed.skip_alike(pipe, self.extras.cache)
         if self.extras.compile:
             self.doubts += speed.compile_blocks(pipe)
+        elif self.plan.place == "whole":  # elsewhere what is kept would lie on the device beside the part that computes
+            speed.once_a_text(pipe)
+        if not self.extras.exact:
+            speed.neutral(pipe, device=self.plan.device, compiled=self.extras.compile)
         if self.plan.tiled and hasattr(pipe.vae, "enable_tiling"):
             pipe.vae.enable_tiling()
 

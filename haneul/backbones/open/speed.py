@@ -1,4 +1,5 @@
-"""Faster than plain diffusers: what changes nothing is always on, what changes pictures a little only on request."""
+"""Faster than plain diffusers. What changes no bit is always on, what differs by rounding is on unless `exact` is asked
+for, and what changes pictures a little is on only on request."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from haneul.backbones.open import convolve, once, padding
 
 KEPT = 16  #: texts whose embeddings are kept
 #: How pipelines of diffusers call what turns a text into embeddings.
@@ -56,6 +59,23 @@ def _told(value: Any) -> str:
         return _told([*value.keys(), *value.values()])
     # Networks and tokenisers live as long as the pipeline, so which one it is tells it.
     return str(id(value)) if isinstance(value, torch.nn.Module) or hasattr(value, "batch_decode") else ""
+
+
+def once_a_text(pipe: Any) -> None:
+    """What denoisers make of the text alone is computed once. The pictures are the same bits."""
+    for denoiser in denoisers(pipe):
+        once.keep(denoiser)
+
+
+def neutral(pipe: Any, *, device: str, compiled: bool) -> None:
+    """What is the same but for rounding: texts without their padding and, on a processor, a decoder that computes by
+    oneDNN. Of compiled blocks none is changed."""
+    padding.short_texts(pipe)
+    if not compiled:
+        for denoiser in denoisers(pipe):
+            padding.fold_padding(denoiser)
+    if device == "cpu":
+        convolve.by_onednn(pipe.vae)
 
 
 def skip_alike(pipe: Any, threshold: float) -> list[str]:
