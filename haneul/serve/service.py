@@ -21,6 +21,7 @@ from haneul import screen
 from haneul.config import load_settings
 from haneul.engine import check_numbers, check_shape
 from haneul.prompt import camera, language
+from haneul.serve import loaded
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.fetch import Outside
@@ -85,6 +86,7 @@ class Service:
     def start(self) -> None:
         self.courier.start()
         self._housekeeper.start()
+        threading.Thread(target=loaded.attempt, args=(loaded.screen,), name="screen", daemon=True).start()
 
     def stop(self) -> None:
         self._over.set()
