@@ -55,8 +55,9 @@ class Load:
         self.began = time.monotonic()
         self.ends_at = self.began + options.limit
 
-    async def call(self, connection: Connection, name: str, method: str, path: str, **given: Any) -> Any:
-        """One request, repeated until there is an answer that is no refusal for now."""
+    async def call(self, connection: Connection, name: str, method: str, path: str, **given: Any) -> tuple[Any, float]:
+        """One request, repeated until there is an answer that is no refusal for now: that, and after how many seconds
+        the service says that it is worth asking again."""
         began = time.monotonic()
         while time.monotonic() < self.ends_at:
             try:
@@ -68,7 +69,7 @@ class Load:
             self.answers[f"{name} {status}"] += 1
             if status == 200:
                 self.calls.append((name, began, time.monotonic()))
-                return answer
+                return answer, float(headers.get("openai-poll-after-ms", 500)) / 1000
             if status != 429 and status < 500:
                 raise RuntimeError(answer)
             await asyncio.sleep(min(2.0, float(headers.get("retry-after", 1))))
@@ -84,11 +85,11 @@ class Load:
         connection = Connection(self.url)
         for number in self.todo:
             headers = {"idempotency-key": f"load-{number}"}
-            video = await self.call(connection, "create", "POST", "/videos", body=BODY, headers=headers)
+            video, after = await self.call(connection, "create", "POST", "/videos", body=BODY, headers=headers)
             self.accepted.append(video["id"])
             while video["status"] not in ("completed", "failed"):
-                await asyncio.sleep(random.uniform(0.5, 1.5))
-                video = await self.call(connection, "retrieve", "GET", f"/videos/{video['id']}")
+                await asyncio.sleep(random.uniform(0.5, 1.5) * after)
+                video, after = await self.call(connection, "retrieve", "GET", f"/videos/{video['id']}")
                 if random.random() < 0.1:
                     await self.call(connection, "list", "GET", "/videos?limit=20")
             self.ends[video["status"]] += 1
