@@ -39,6 +39,18 @@ _START = 30.0
 _AGAIN = 0.05  # seconds until a client tries again whose connection was lost
 
 
+def processes(supervisor: int, name: str) -> list[int]:
+    """Processes of a service with this name, the oldest first."""
+    found, looked = [], [supervisor]
+    while looked:
+        folder = Path(f"/proc/{looked.pop()}")
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            looked += map(int, (folder / f"task/{folder.name}/children").read_text().split())
+            if (folder / "comm").read_text().strip() == name:
+                found.append((int((folder / "stat").read_text().rpartition(")")[2].split()[19]), int(folder.name)))
+    return [pid for _, pid in sorted(found)]
+
+
 class Load:
     """The clients, the killer, and what they measured."""
 
@@ -50,6 +62,7 @@ class Load:
         self.ends: collections.Counter[str] = collections.Counter()
         self.killed: dict[str, list[float]] = {"worker": [], "api": []}
         self.memory: list[tuple[int, int]] = []
+        self.scheduled: dict[int, tuple[int, int]] = {}  # API process -> ns that it ran, and waited for a processor
         self.todo = iter(range(options.jobs))
         self.accepted: list[str] = []
         self.began = time.monotonic()
@@ -95,17 +108,6 @@ class Load:
             self.ends[video["status"]] += 1
         connection.close()
 
-    def children(self, name: str) -> list[int]:
-        """Processes of the service with this name, the oldest first."""
-        found, looked = [], [self.supervisor]
-        while looked:
-            folder = Path(f"/proc/{looked.pop()}")
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                looked += map(int, (folder / f"task/{folder.name}/children").read_text().split())
-                if (folder / "comm").read_text().strip() == name:
-                    found.append((int((folder / "stat").read_text().rpartition(")")[2].split()[19]), int(folder.name)))
-        return [pid for _, pid in sorted(found)]
-
     async def killer(self) -> None:
         """A worker at every interval; the API once a third of the jobs is done and once two thirds are."""
         due = time.monotonic() + self.options.kill_every
@@ -113,14 +115,16 @@ class Load:
             before = time.monotonic()
             await asyncio.sleep(0.2)
             self.lags.append(time.monotonic() - before - 0.2)
-            apis = self.children(API)[:1]  # who answers; the other one stands by
+            apis = processes(self.supervisor, API)[:1]  # who answers; the other one stands by
             for pid in apis:
                 with contextlib.suppress(OSError, IndexError):
+                    ran, waited, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+                    self.scheduled[pid] = ran, waited
                     rss = int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) // 1024
                     self.memory.append((rss, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())))
             if time.monotonic() > due:
                 due += self.options.kill_every
-                if workers := self.children(WORKER):
+                if workers := processes(self.supervisor, WORKER):
                     os.kill(random.choice(workers), signal.SIGKILL)
                     self.killed["worker"].append(time.monotonic())
             kills = len(self.killed["api"])
@@ -216,6 +220,8 @@ def main() -> None:
                     "errors": errors, "attempts": attempts, "finished_twice": finished_twice(log),
                     "killed": {name: len(when) for name, when in load.killed.items()},
                     "mean_making_s": round(making, 3), "calls": load.figures(), "clients_late": told(load.lags),
+                    "api_ran_s": round(sum(ran for ran, _ in load.scheduled.values()) / 1e9, 1),
+                    "api_waited_for_a_processor_s": round(sum(w for _, w in load.scheduled.values()) / 1e9, 1),
                     "answers": load.answers, "api_mib_first_last": [load.memory[0][0], load.memory[-1][0]],
                     "api_mib_most": max(rss for rss, _ in load.memory),
                     "api_handles_most": max(handles for _, handles in load.memory),

@@ -46,10 +46,10 @@ def worker(config: ServeConfig, threads: int) -> None:
 
 
 def _begin(name: str) -> None:
-    """In a process group of its own: Ctrl-C in a terminal is for the supervisor, which ends its children in order. Not
-    in a session of its own: Linux divides a processor evenly between sessions, however nice they are."""
+    """In a session of its own: Ctrl-C in a terminal is for the supervisor, which ends its children in order. And Linux
+    divides a processor between sessions first, so that who answers does not wait for those who compute."""
     with contextlib.suppress(OSError):
-        os.setpgrp()
+        os.setsid()
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text(name, encoding="ascii")
