@@ -329,7 +329,7 @@ def test_a_killed_workers_steps_are_not_made_again(service: Running) -> None:
     attempts, result = service.row("SELECT attempts, result FROM jobs WHERE id = ?", job)
     assert attempts == 2
     assert json.loads(result)["resumed"] > 0
-    assert not kept.exists()
+    wait_for(lambda: not kept.exists(), 30)  # it goes after the word that the video is there
     assert not (service.data / "work" / job).exists()
 
 
