@@ -39,7 +39,6 @@ MODEL = "haneul-nano"  #: until a worker has said which it has
 ALIASES = ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-pro-2025-10-06", "sora-2-2025-12-08")
 Found = TypeVar("Found")
 _FRESH = 2.0  # seconds
-_SETTLED = 5  # rounds of the housekeeper, of 2 s each
 _SOONEST, _LATEST = 0.5, 5.0  # seconds after which it is worth asking again
 _log = logging.getLogger("haneul.serve.api")
 
@@ -89,6 +88,8 @@ class Service:
     def start(self) -> None:
         self.courier.start()
         self._housekeeper.start()
+        # A copy has it already (preload.py). Else whoever asks first for a video would wait for all of it.
+        threading.Thread(target=loaded.attempt, args=(loaded.screen,), name="screen", daemon=True).start()
 
     def stop(self) -> None:
         self._over.set()
@@ -107,8 +108,6 @@ class Service:
             try:
                 self.jobs.reap()
                 self._counts = self.jobs.counts()
-                if rounds == _SETTLED:  # a copy has it already; the first process loads it once nobody waits for others
-                    loaded.attempt(loaded.screen)
                 if rounds % 30 == 0:
                     self.clean(orphans=rounds % 1800 == 0)
             except passing:
