@@ -171,6 +171,9 @@ class Supervisor:
                 child.open()
 
     def _bury(self, child: Child, dead: BaseProcess, now: float) -> None:
+        if child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
+            self.apis.reverse()
+            self.apis[0].open()
         child.wait = _SOON if now - child.started > _STEADY else min(_LATE, 2 * child.wait)
         child.due = now + child.wait
         child.process = None
@@ -178,9 +181,6 @@ class Supervisor:
             child.context = self._copied
         _log.warning("a child ended", extra={"worker": child.worker, "pid": dead.pid, "code": dead.exitcode})
         child.shut()
-        if child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
-            self.apis.reverse()
-            self.apis[0].open()
         if child.worker and dead.pid is not None:
             self._take_back(dead.pid)
         dead.close()
