@@ -144,13 +144,16 @@ class Supervisor:
 
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
-        with contextlib.suppress(_Ended):
+        try:
             while not self.signals:
                 for child in self.children:
                     self._look(child)
                 living = [child.process.sentinel for child in self.children if child.process is not None]
                 multiprocessing.connection.wait(living, _LOOK)  # a death ends it
-        self._end()
+        except _Ended:
+            pass
+        finally:
+            self._end()
 
     def _look(self, child: Child) -> None:
         """Starts a child that does not run; takes its job back first if it was a worker."""
@@ -164,6 +167,11 @@ class Supervisor:
             self._loading = child.context is self._copied and not self._copies
             try:
                 child.start()
+            except (EOFError, OSError) as error:  # what is copied died meanwhile, and is there again for the next try
+                _log.warning("a child could not be started: %r", error)
+                child.shut()
+                child.due = now + child.wait
+                return
             finally:
                 self._loading = False
             self._copies = self._copies or child.context is self._copied
