@@ -61,6 +61,17 @@ class Running:
         wait_for(lambda: self.row(query, job) is not None, 60)
         return int(self.row(query, job)[0].rpartition(":")[2])
 
+    def processes(self, name: str) -> list[int]:
+        """Those of the service that have this name (children.py), in the order in which they were started."""
+        found, looked = [], [self.process.pid]
+        while looked:
+            folder = Path(f"/proc/{looked.pop()}")
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                looked += map(int, (folder / f"task/{folder.name}/children").read_text(encoding="ascii").split())
+                if (folder / "comm").read_text(encoding="ascii").strip() == name:
+                    found.append((started(int(folder.name)), int(folder.name)))
+        return [pid for _, pid in sorted(found)]
+
     def make(self, **given: Any) -> dict[str, Any]:
         """Ask for a video of the smallest kind."""
         body = {"prompt": "a red ball rolls", "seconds": "0.2", "size": "64x64", "seed": 1} | given
@@ -100,3 +111,8 @@ def wait_for(what: Any, seconds: float) -> None:
     while not what():
         assert time.monotonic() < ends, f"nothing happened within {seconds} s"
         time.sleep(0.05)
+
+
+def started(pid: int) -> int:
+    """When a process began, in clock ticks since the machine's start; numbers of processes begin again from 1."""
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])

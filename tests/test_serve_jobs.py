@@ -19,6 +19,7 @@ from clusters import emptied
 from serving import Running, wait_for
 
 from haneul.errors import OutputError
+from haneul.serve.children import API, WORKER
 from haneul.serve.database import Database, migrate
 from haneul.serve.jobs import EVERYBODY, Job, KeyReused, Limits, NewJob, QueueFull, Used
 from haneul.serve.leased import LeasedJobs
@@ -303,13 +304,13 @@ def test_a_killed_worker_and_a_killed_api_lose_nothing(service: Running) -> None
     os.kill(service.worker_pid(first["id"]), signal.SIGKILL)
     api = service.row("SELECT 1")  # the table answers without the API
     assert api == (1,)
-    wait_for(lambda: len(apis(service)) == 2, 60)
-    answering, standing_by = apis(service)
+    wait_for(lambda: len(service.processes(API)) == 2, 60)
+    answering, standing_by = service.processes(API)
     os.kill(answering, signal.SIGKILL)
     with httpx2.Client(base_url=service.url, timeout=60) as fresh:  # answered by who stood by: the socket stayed open
         again = fresh.post("/videos", json=body, headers=headers)
     assert (again.status_code, again.json()["id"]) == (200, second["id"])
-    assert apis(service)[0] == standing_by
+    assert service.processes(API)[0] == standing_by
     wait_for(lambda: service._answers("/readyz"), 60)
     for video in (first, second):
         assert service.over(video["id"])["status"] == "completed"
@@ -328,8 +329,8 @@ def test_a_killed_workers_steps_are_not_made_again(service: Running) -> None:
     attempts, result = service.row("SELECT attempts, result FROM jobs WHERE id = ?", job)
     assert attempts == 2
     assert json.loads(result)["resumed"] > 0
-    assert not kept.exists()
-    assert not (service.data / "work" / job).exists()
+    left = (kept, service.data / "work" / job)
+    wait_for(lambda: not any(path.exists() for path in left), 30)  # they go after the word that the video is there
 
 
 def test_what_is_paused_goes_on_from_where_it_was(service: Running) -> None:
@@ -363,6 +364,16 @@ def test_a_job_that_kills_its_workers_is_set_aside(service: Running) -> None:
     assert service.over(service.make()["id"])["status"] == "completed"
 
 
+def test_a_worker_in_a_dead_ones_place_has_everything_loaded(service: Running) -> None:
+    job = service.make(steps=200, seconds="8")["id"]
+    dead = service.worker_pid(job)
+    os.kill(dead, signal.SIGKILL)
+    wait_for(lambda: service.worker_pid(job) != dead, 60)
+    spent = Path(f"/proc/{service.worker_pid(job)}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    assert sum(map(int, spent)) / os.sysconf("SC_CLK_TCK") < 2  # seconds of computing; loading takes more than 4
+    assert service.http.delete(f"/videos/{job}").status_code == 200
+
+
 def test_asked_to_end_the_service_hands_over_what_runs(serving_home: Path, tmp_path: Path) -> None:
     running = Running(serving_home, tmp_path / "data", "--grace", "0.5")
     try:
@@ -376,20 +387,20 @@ def test_asked_to_end_the_service_hands_over_what_runs(serving_home: Path, tmp_p
     assert running.row("SELECT status, attempts FROM jobs WHERE id = ?", job) == ("queued", 0)
 
 
-def apis(service: Running) -> list[int]:
-    """The API processes, in the order in which they were started."""
-    found = [pid for pid in children(service.process.pid) if b"haneul.serve.app" in command(pid)]
-    return sorted(found, key=started)
+def test_whoever_dies_is_replaced_and_without_the_supervisor_all_end(serving_home: Path, tmp_path: Path) -> None:
+    running = Running(serving_home, tmp_path / "data")
+    try:
+        (worker,) = running.processes(WORKER)
+        os.kill(parent(worker), signal.SIGKILL)  # what the worker is a copy of
+        wait_for(lambda: running.processes(WORKER) not in ([], [worker]), 120)
+        assert running.over(running.make()["id"])["status"] == "completed"
+        (copy,) = running.processes(WORKER)
+        everybody = [copy, parent(copy), *running.processes(API)]
+        running.process.kill()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in everybody), 60)
+    finally:
+        running.stop()
 
 
-def started(pid: int) -> int:
-    """When a process began, in clock ticks since the machine's start; numbers of processes begin again from 1."""
-    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
-
-
-def children(pid: int) -> list[int]:
-    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])

@@ -78,7 +78,7 @@ def test_keys_are_needed_on_other_addresses(serving_home: Path, tmp_path: Path) 
         def call(method: str, path: str, key: str | None, **given: Any) -> int:
             headers = {"authorization": f"Bearer {key}"} if key else {}
             url = running.url.replace("0.0.0.0", "127.0.0.1")
-            return httpx2.request(method, f"{url}{path}", headers=headers, **given).status_code
+            return httpx2.request(method, f"{url}{path}", headers=headers, timeout=60, **given).status_code
 
         body = {"json": {"prompt": "a red ball"}}
         assert call("GET", "/videos", None) == 401

@@ -20,6 +20,7 @@ from serving import Running, wait_for
 from visiting import PATIENCE, ROOMS, THERE, Visit, needs_browser, table, until
 
 from haneul.serve import studio
+from haneul.serve.children import API
 
 # --------------------------------------------------------------------------------------------- without a browser
 
@@ -480,10 +481,8 @@ def test_a_service_that_goes_away_and_comes_back_loses_nothing(browser: Any, ser
     page.select_option("#count", "1")
     page.click("#make")
     page.wait_for_selector(".grid.four .clip")
-    found = subprocess.run(["pgrep", "-P", str(service.process.pid)], capture_output=True, text=True, check=True)
-    for pid in found.stdout.split():
-        if "haneul.serve.app" in Path(f"/proc/{pid}/cmdline").read_text():
-            os.kill(int(pid), signal.SIGKILL)
+    for pid in service.processes(API):
+        os.kill(pid, signal.SIGKILL)
     page.wait_for_selector(".grid.four .clip .badge")
     page = visit.to("create")
     assert page.input_value("#prompt") == "a brown ball that is kept"

@@ -16,7 +16,7 @@ from haneul.screen import site
 from haneul.screen.policy import LANGUAGES, Action, Policy, load_policy
 from haneul.serve.jobs import Limits
 from haneul.serve.keys import LOCAL, Key
-from haneul.serve.problems import Problem, not_found
+from haneul.serve.problems import ErrorEnvelope, Problem, not_found
 from haneul.serve.schemas import Strict
 from haneul.serve.service import Service, key_of, service_of
 from haneul.serve.videos import ERRORS
@@ -279,7 +279,10 @@ async def policy(request: Request) -> PolicyNow:
     return await run_in_threadpool(run)
 
 
-@router.put("/policy", response_model=PolicyNow)
+@router.put(
+    "/policy", response_model=PolicyNow,
+    responses={409: {"model": ErrorEnvelope, "description": "It was changed since it was loaded."}},
+)  # fmt: skip
 async def set_policy(request: Request, asked: PutPolicy) -> PolicyNow:
     """Put other changes in place of the site's. They hold on this machine from the next decision on; the audit log says
     whose key did it. The category that is always refused cannot be changed."""

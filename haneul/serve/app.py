@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -29,7 +28,6 @@ from haneul.serve import (
     haneul_api,
     ledger_api,
     library_api,
-    logs,
     other_api,
     problems,
     queue_api,
@@ -45,7 +43,6 @@ from haneul.serve.schemas import CreateCharacter, CreateVideo, EditVideo, Extend
 from haneul.serve.service import Service, key_of
 
 _log = logging.getLogger("haneul.serve.api")
-_TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
 
 
 def create_app(config: ServeConfig) -> FastAPI:
@@ -134,20 +131,23 @@ def _describe(app: FastAPI, *, needed: bool) -> None:
 
 
 class Server(uvicorn.Server):
-    """Ends when its parent does."""
+    """Ends when it has become an orphan."""
 
-    def watch(self, parent: int) -> None:
+    def watch(self, orphan: Callable[[], bool]) -> None:
         def look() -> None:
-            while os.getppid() == parent:
+            while not orphan():
                 time.sleep(0.5)
             self.should_exit = True
 
         threading.Thread(target=look, name="parent", daemon=True).start()
 
 
-def serve(config: ServeConfig, listening: socket.socket, *, parent: int | None = None, gate: int | None = None) -> None:
-    """Answers on a listening socket until asked to end; what is being answered is finished first. With a `gate`, the
-    reading end of a pipe, everything is made ready first, and begins with the first word there; at its end, never."""
+def serve(
+    config: ServeConfig, listening: socket.socket, *, orphan: Callable[[], bool] | None = None,
+    gate: Connection | None = None,
+) -> None:  # fmt: skip
+    """Answers on a listening socket until asked to end; what is being answered is finished first. With a `gate`
+    everything is made ready first, and begins with the first word there; at its end, never."""
     server = Server(
         uvicorn.Config(
             create_app(config), log_config=None, access_log=False, lifespan="on", server_header=False,
@@ -158,20 +158,10 @@ def serve(config: ServeConfig, listening: socket.socket, *, parent: int | None =
     )  # fmt: skip
     if gate is not None:
         server.config.load()
-        if not os.read(gate, 1):
+        try:
+            gate.recv_bytes()
+        except EOFError:
             return
-    if parent is not None:
-        server.watch(parent)
+    if orphan is not None:
+        server.watch(orphan)
     server.run(sockets=[listening])
-
-
-def main() -> None:
-    """`python -m haneul.serve.app CONFIG PARENT SOCKET GATE`: the supervisor's child."""
-    config, parent, number, gate = ServeConfig.from_json(sys.argv[1]), *(int(word) for word in sys.argv[2:5])
-    logs.set_up("api")
-    sys.setswitchinterval(_TURN)
-    serve(config, socket.socket(fileno=number), parent=parent, gate=gate)
-
-
-if __name__ == "__main__":
-    main()

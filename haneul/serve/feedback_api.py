@@ -137,7 +137,7 @@ async def prefer(request: Request, asked: Preference) -> Kept:
     return await run_in_threadpool(run)
 
 
-@router.delete("/{number}", response_model=Deleted)
+@router.delete("/{number:int}", response_model=Deleted)  # so that other words here are no number
 async def undo(request: Request, number: Annotated[int, Path(ge=0, lt=2**53)]) -> Deleted:
     """Take a judgement back."""
     service, key = service_of(request), key_of(request, "write")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from pathlib import Path
-
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from haneul.serve.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor  # the process that answers reads this module too, and must not load PyTorch
 
 
 class StoredMemory:
@@ -18,6 +19,8 @@ class StoredMemory:
 
     def __init__(self, store: Store, job: str, scratch: Path, *, every: float = 1.0) -> None:
         """`every`: seconds of work that may be lost."""
+        from safetensors.torch import load_file
+
         self.store, self.prefix, self.scratch, self.every = store, f"kept/{job}", scratch, every
         self.known: dict[str, Tensor] = {}
         self.files: dict[str, set[str]] = {}  # key -> names in it that are still needed
@@ -51,6 +54,8 @@ class StoredMemory:
 
     def flush(self) -> None:
         """Stores what is not stored yet."""
+        from safetensors.torch import save_file
+
         self._stored = time.monotonic()
         if not self.waiting:
             return

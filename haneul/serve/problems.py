@@ -70,7 +70,7 @@ def first_of(errors: list[Any]) -> tuple[str, str, str | None]:
     if found["type"] == "extra_forbidden":
         return f"unknown parameter {param!r}", "unknown_parameter", param
     if found["type"] == "missing":
-        return f"{param!r} is missing", "missing_required_parameter", param
+        return f"{repr(param) if param else 'the body'} is missing", "missing_required_parameter", param
     message = found["msg"].removeprefix("Value error, ")
     return f"{param}: {message}" if param else message, "invalid_value", param
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from haneul.serve.jobs import Job
 
@@ -41,9 +49,26 @@ Seconds = Annotated[
 
 
 class Strict(BaseModel):
-    """An unknown parameter is an error: it would not do what its sender hopes."""
+    """An unknown parameter is an error: it would not do what its sender hopes. So is a number in place of yes or no,
+    or the other way round, which JSON tells apart; in a form all is text, and read."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _told_apart(cls, value: Any, info: ValidationInfo) -> Any:
+        kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+        if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+            raise ValueError("give a number instead of true or false")
+        if type(value) in (int, float) and bool in kinds and not kinds & {int, float}:
+            raise ValueError("give true or false instead of a number")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """What a union is made of."""
+    inner = get_args(annotation)
+    return set().union(*map(_kinds, inner)) if inner else {annotation}
 
 
 class Options(Strict):

@@ -21,10 +21,11 @@ from haneul import screen
 from haneul.config import load_settings
 from haneul.engine import check_numbers, check_shape
 from haneul.prompt import camera, language
+from haneul.serve import loaded
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.fetch import Outside
-from haneul.serve.jobs import PRIORITIES, Job, JobEngine, NewJob
+from haneul.serve.jobs import PRIORITIES, Counts, Job, JobEngine, NewJob
 from haneul.serve.keys import LOCAL, Key, Keys
 from haneul.serve.library import Library
 from haneul.serve.media import Given, Media
@@ -38,6 +39,7 @@ MODEL = "haneul-nano"  #: until a worker has said which it has
 ALIASES = ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-pro-2025-10-06", "sora-2-2025-12-08")
 Found = TypeVar("Found")
 _FRESH = 2.0  # seconds
+_SOONEST, _LATEST = 0.5, 5.0  # seconds after which it is worth asking again
 _log = logging.getLogger("haneul.serve.api")
 
 
@@ -79,12 +81,15 @@ class Service:
         self._screening = threading.Lock()  # it computes: many at once would keep everybody else waiting
         self._able: dict[str, Any] | None = None
         self._able_until = 0.0
+        self._counts: Counts | None = None  # as of the housekeeper's last round
         self._over = threading.Event()
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeper", daemon=True)
 
     def start(self) -> None:
         self.courier.start()
         self._housekeeper.start()
+        # A copy has it already (preload.py). Else whoever asks first for a video would wait for all of it.
+        threading.Thread(target=loaded.attempt, args=(loaded.screen,), name="screen", daemon=True).start()
 
     def stop(self) -> None:
         self._over.set()
@@ -102,6 +107,7 @@ class Service:
         while not self._over.wait(min(2.0, self.config.lease / 4)):
             try:
                 self.jobs.reap()
+                self._counts = self.jobs.counts()
                 if rounds % 30 == 0:
                     self.clean(orphans=rounds % 1800 == 0)
             except passing:
@@ -137,6 +143,15 @@ class Service:
         if time.monotonic() > self._able_until:
             self._able, self._able_until = self.jobs.able(), time.monotonic() + _FRESH
         return self._able
+
+    def patience(self, job: Job) -> float:
+        """Seconds until it is worth asking for a job again: the longer, the more jobs wait, for those who ask too often
+        keep both from being served."""
+        if job.status != "queued":
+            return _SOONEST
+        counts = self._counts
+        wait = (counts.typical or 0.0) * counts.queued / max(1, counts.workers) if counts else 0.0
+        return min(_LATEST, max(_SOONEST, wait / 20))
 
     def check_model(self, name: str | None) -> None:
         if name is not None and name not in (*ALIASES, self.model()):

@@ -1,31 +1,42 @@
 """`haneul serve`: one process that starts the API and the workers, and starts them again when they die.
 
 It holds the listening socket itself, and a second API process stands by, with everything loaded: when the first one
-dies, it answers those who call within a tenth of a second, and another one takes its place.
+dies, it answers those who call within a tenth of a second, and another one takes its place. On Linux children are
+copies of a process that has loaded everything (multiprocessing's fork server), so that a worker too is there at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any
 
+from haneul.config import load_settings
 from haneul.errors import InputError, OutputError
+from haneul.serve import children
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.keys import Keys
-from haneul.serve.worker import name_of
 
 _log = logging.getLogger("haneul.serve.supervisor")
 _SOON, _LATE = 0.1, 30.0  # seconds before a child is started again, at first and at most
 _FIRST = 15.0  # seconds that the first start has for itself
+_LOOK = 0.05  # seconds between looks at the children
+_PRELOAD = ["haneul.serve.preload", "haneul.serve.preload_model"]
+COPIES = sys.platform == "linux"  #: whether a process that has loaded PyTorch may be copied (elsewhere it may not)
 _STEADY = 8.0  # seconds after which a child that died is thought to have worked
 
 
@@ -51,59 +62,75 @@ def listen(config: ServeConfig) -> socket.socket:
 
 @dataclass(kw_only=True)
 class Child:
-    """A process that is kept running. One with a `gate` waits for a word there before it begins."""
+    """A process that is kept running: `run`, which may wait for a word at its gate before it begins."""
 
-    command: list[str]
-    worker: bool
-    process: subprocess.Popen[bytes] | None = None
-    gate: int | None = None  #: our end
+    run: Callable[..., None]
+    given: tuple[Any, ...]
+    context: ForkServerContext | SpawnContext
+    worker: bool = False
+    process: BaseProcess | None = None
+    gate: Connection | None = None  #: our end
     started: float = 0.0
     wait: float = _SOON
     due: float = field(default=0.0)
 
     @property
     def alive(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.is_alive()
 
-    def start(self, *passed: int) -> None:
-        """In a session of its own: Ctrl-C in a terminal is for the supervisor, which ends its children in order."""
-        self.process = subprocess.Popen(
-            [*self.command, *map(str, passed)], pass_fds=passed, start_new_session=True, stdin=subprocess.DEVNULL
-        )
-        self.started = time.monotonic()
+    def start(self) -> None:
+        given = self.given
+        if not self.worker:
+            theirs, self.gate = self.context.Pipe(duplex=False)
+            given += (theirs,)
+        process = self.context.Process(target=self.run, args=given)
+        process.start()
+        if not self.worker:
+            theirs.close()
+        self.process, self.started = process, time.monotonic()
 
     def open(self) -> None:
         """Lets it begin."""
         if self.gate is not None:
             with contextlib.suppress(BrokenPipeError):
-                os.write(self.gate, b".")
+                self.gate.send_bytes(b".")
             self.shut()
 
     def shut(self) -> None:
         if self.gate is not None:
-            os.close(self.gate)
+            self.gate.close()
             self.gate = None
+
+
+class _Ended(BaseException):
+    """The supervisor was asked to end while it waited for what children are copied from."""
 
 
 class Supervisor:
     """`run` returns when asked to end by SIGTERM or SIGINT, once all children have ended."""
 
     def __init__(self, config: ServeConfig, listening: socket.socket) -> None:
-        self.config, self.listening = config, listening
+        self.config = config
         self.db = database_of(config)
         self.jobs = jobs_of(config, self.db)
         store_of(config)
         self.signals = 0
-        told, parent = config.to_json(), str(os.getpid())
-        api = [sys.executable, "-m", "haneul.serve.app", told, parent]
-        cores = os.cpu_count() or 1
-        threads = max(1, cores // max(1, config.workers))
-        worker = [sys.executable, "-m", "haneul.serve.work", told, parent, str(threads)]
-        #: Who answers, and who stands by. The second one is not in the way of the first start.
-        self.apis = [Child(command=api, worker=False)]
+        self._loading = False
+        spawn = multiprocessing.get_context("spawn")
+        copied = multiprocessing.get_context("forkserver") if COPIES else spawn
+        ours = config.model is None and not load_settings().model  # others may want a GPU, which forbids copies
+        copied.set_forkserver_preload(_PRELOAD[: 2 if config.workers and ours else 1])
+        threads = max(1, (os.cpu_count() or 1) // max(1, config.workers))
+        # The first to answer does not wait until there is something to copy.
+        self.apis = [Child(run=children.api, given=(config, listening), context=spawn)]
         if config.standby:
-            self.apis.append(Child(command=api, worker=False, due=time.monotonic() + _FIRST))
-        self.workers = [Child(command=worker, worker=True) for _ in range(config.workers)]
+            later = time.monotonic() + _FIRST  # not in the way of the first start
+            self.apis.append(Child(run=children.api, given=(config, listening), context=copied, due=later))
+        self.workers = [
+            Child(run=children.worker, given=(config, threads), context=copied if ours else spawn, worker=True)
+            for _ in range(config.workers)
+        ]
+        self._copied, self._copies = copied, False
 
     @property
     def children(self) -> list[Child]:
@@ -112,46 +139,64 @@ class Supervisor:
     def run(self) -> None:
         def end(_number: int, _frame: FrameType | None) -> None:
             self.signals += 1
+            if self._loading:
+                raise _Ended
 
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
-        while not self.signals:
-            for child in self.children:
-                self._look(child)
-            time.sleep(0.05)
-        self._end()
+        try:
+            while not self.signals:
+                for child in self.children:
+                    self._look(child)
+                living = [child.process.sentinel for child in self.children if child.process is not None]
+                multiprocessing.connection.wait(living, _LOOK)  # a death ends it
+        except _Ended:
+            pass
+        finally:
+            self._end()
 
     def _look(self, child: Child) -> None:
         """Starts a child that does not run; takes its job back first if it was a worker."""
         now = time.monotonic()
         if child.process is not None:
-            code = child.process.poll()
-            if code is None:
+            if child.process.is_alive():
                 return
-            child.wait = _SOON if now - child.started > _STEADY else min(_LATE, 2 * child.wait)
-            child.due = now + child.wait
-            _log.warning("a child ended", extra={"worker": child.worker, "pid": child.process.pid, "code": code})
-            if child.worker:
-                self._take_back(child.process.pid)
-            child.process = None
-            child.shut()
-            if child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
-                self.apis.reverse()
-                self.apis[0].open()
+            self._bury(child, child.process, now)
         if now >= child.due:
-            if child.worker:
+            # The first copy waits until there is something to copy, some seconds.
+            self._loading = child.context is self._copied and not self._copies
+            try:
                 child.start()
+            except (EOFError, OSError) as error:  # what is copied died meanwhile, and is there again for the next try
+                _log.warning("a child could not be started: %r", error)
+                child.shut()
+                child.due = now + child.wait
                 return
-            theirs, child.gate = os.pipe()
-            child.start(self.listening.fileno(), theirs)
-            os.close(theirs)
+            finally:
+                self._loading = False
+            self._copies = self._copies or child.context is self._copied
             if child is self.apis[0]:
                 child.open()
+
+    def _bury(self, child: Child, dead: BaseProcess, now: float) -> None:
+        if child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
+            self.apis.reverse()
+            self.apis[0].open()
+        child.wait = _SOON if now - child.started > _STEADY else min(_LATE, 2 * child.wait)
+        child.due = now + child.wait
+        child.process = None
+        if not child.worker:
+            child.context = self._copied
+        _log.warning("a child ended", extra={"worker": child.worker, "pid": dead.pid, "code": dead.exitcode})
+        child.shut()
+        if child.worker and dead.pid is not None:
+            self._take_back(dead.pid)
+        dead.close()
 
     def _take_back(self, pid: int) -> None:
         """If the table is out of reach, the lease's end does it."""
         try:
-            self.jobs.worker_gone(name_of(pid))
+            self.jobs.worker_gone(children.name_of(pid))
         except self.db.errors as error:
             _log.warning("jobs of a dead worker wait for the end of its lease: %s", error)
 
@@ -159,20 +204,20 @@ class Supervisor:
         """First no more is accepted, then what runs may finish; a second signal hands it over at once."""
         for child in self.apis:
             child.shut()  # who stands by ends
-        running = [child.process for child in self.children if child.process is not None]
+        running = [child.process for child in self.children if child.alive and child.process is not None]
         for process in running:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
         hard, told = time.monotonic() + self.config.grace + 15, self.signals
-        while any(process.poll() is None for process in running) and time.monotonic() < hard:
+        while any(process.is_alive() for process in running) and time.monotonic() < hard:
             if self.signals > told:
                 told = self.signals
                 for process in running:
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
             time.sleep(0.05)
         for process in running:
-            if process.poll() is None:
+            if process.is_alive():
                 process.kill()
-                process.wait()
-        for child in self.children:
-            if child.worker and child.process is not None:
+                process.join()
+        for child in self.workers:
+            if child.process is not None and child.process.pid is not None:
                 self._take_back(child.process.pid)

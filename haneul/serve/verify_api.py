@@ -46,7 +46,8 @@ _VERIFY = {
             },
             "application/json": {
                 "schema": {
-                    "type": "object", "properties": {"video_id": {"type": "string"}, "file_id": {"type": "string"}},
+                    "type": "object", "minProperties": 1,
+                    "properties": {name: {"type": ["string", "null"]} for name in ("video_id", "file_id")},
                 }
             },
         },
@@ -151,8 +152,8 @@ _LOOKUP = {
             },
             "application/json": {
                 "schema": {
-                    "type": "object",
-                    "properties": {name: {"type": "string"} for name in ("number", "video_id", "file_id")},
+                    "type": "object", "minProperties": 1,
+                    "properties": {name: {"type": ["string", "null"]} for name in ("number", "video_id", "file_id")},
                 },
                 "example": {"number": "0123456789ab"},
             },

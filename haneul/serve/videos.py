@@ -63,7 +63,7 @@ def accepts(model: type[Options] | type[CreateCharacter], *files: str, json: boo
 def answer(service: Service, job: Job, response: Response) -> Video:
     """A job as the API shows it, and when it is worth asking again."""
     if not job.over:
-        response.headers["openai-poll-after-ms"] = "500"
+        response.headers["openai-poll-after-ms"] = str(round(1000 * service.patience(job)))
     return video_of(job, service.model())
 
 

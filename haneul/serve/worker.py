@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -27,10 +26,12 @@ from PIL import Image
 from haneul.backbones.base import Glimpse
 from haneul.config import Settings, load_settings
 from haneul.errors import HaneulError, OutputError, RefusedError
+from haneul.serve.children import name_of
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.jobs import Job, JobEngine
 from haneul.serve.kept import StoredMemory
+from haneul.serve.loaded import backbone_of
 from haneul.serve.looks import Looks
 from haneul.serve.modes import Bench, Share, Watch, make
 from haneul.serve.store import Store
@@ -49,11 +50,6 @@ class HandOver(Exception):
     """The worker is asked to end, and its time to finish is over."""
 
 
-def name_of(pid: int) -> str:
-    """What a worker of this machine calls itself."""
-    return f"{socket.gethostname()}:{pid}"
-
-
 def scratch_of(scratch: Path, job: Job) -> Path:
     """Where a claim's unfinished files lie. A film's shots outlive a dead worker; of a single video, what outlives it
     is in the store (kept.py)."""
@@ -61,14 +57,14 @@ def scratch_of(scratch: Path, job: Job) -> Path:
 
 
 class Worker:
-    """`run` until `stop`. `parent`: the process without which there is no reason to go on."""
+    """`run` until `stop`, or until `orphan` says that there is no reason to go on."""
 
     def __init__(
         self, jobs: JobEngine, store: Store, bench: Bench, scratch: Path, *, lease: float, grace: float,
-        parent: int | None = None,
+        orphan: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         self.jobs, self.store, self.bench, self.scratch = jobs, store, bench, scratch
-        self.lease, self.grace, self.parent = lease, grace, parent
+        self.lease, self.grace, self.orphan = lease, grace, orphan
         self.name = name_of(os.getpid())
         self.job: Job | None = None
         self._ends: float | None = None  # when what is unfinished is handed over
@@ -113,7 +109,7 @@ class Worker:
         """Keeps the lease while the model computes, and notices when the parent is gone."""
         said = time.monotonic()
         while not self._over.wait(min(1.0, self.lease / 5)):
-            if self.parent is not None and os.getppid() != self.parent:
+            if self.orphan is not None and self.orphan():
                 self.stop(0.0)
             if time.monotonic() - said < self.lease / 4:
                 continue
@@ -252,26 +248,25 @@ class Worker:
         return glimpse
 
 
-def run(config: ServeConfig, *, parent: int | None = None, threads: int | None = None) -> None:
+def run(config: ServeConfig, *, orphan: Callable[[], bool] | None = None, threads: int | None = None) -> None:
     """Load everything and work until SIGTERM or SIGINT: once to finish, twice to hand over at once."""
     settings: Settings = load_settings()
     if threads:
         settings = dataclasses.replace(settings, threads=threads)
     if config.model is not None:
         settings = dataclasses.replace(settings, model=config.model)
-    with contextlib.suppress(OSError):
-        os.nice(10)  # whoever waits for an answer comes first
+    if orphan is None:  # else children.py did it
+        with contextlib.suppress(OSError):
+            os.nice(10)  # whoever waits for an answer comes first
     database = database_of(config)
     store = store_of(config)
-    from haneul.engine import default_backbone
-
     bench = Bench(
-        store=store, settings=settings, backbone=default_backbone(settings), look=Looks(database, store),
+        store=store, settings=settings, backbone=backbone_of(settings), look=Looks(database, store),
         steps=config.steps,
     )  # fmt: skip
     worker = Worker(
         jobs_of(config, database), store, bench, config.scratch, lease=config.lease, grace=config.grace,
-        parent=parent,
+        orphan=orphan,
     )  # fmt: skip
 
     def end(_number: int, _frame: FrameType | None) -> None:
