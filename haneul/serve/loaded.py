@@ -52,12 +52,13 @@ def model() -> None:
 
     from haneul.engine import default_backbone
     from haneul.trust.imprint import fixed, imprint
+    from haneul.video.steepen import steepened
 
     settings = load_settings()
     found = default_backbone(settings)
     found.identity()  # digests the weights
     _models[settings.weights] = found
-    imprint(np.zeros((64, 64, 3), np.uint8), fixed(np.zeros((64, 64), np.float32)), 4)
+    imprint(steepened(np.zeros((64, 64, 3), np.uint8)), fixed(np.zeros((64, 64), np.float32)), 4)
 
 
 def backbone_of(settings: Settings) -> Backbone:
