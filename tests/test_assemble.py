@@ -47,7 +47,7 @@ def put(native: Native, tmp_path: Path, *cuts: Cut, size: tuple[int, int] | None
 
 
 def encoding(frames: np.ndarray, tmp_path: Path) -> float:
-    """What encoding these frames once more changes, of 255."""
+    """What encoding these frames once more changes, of 255; a mark that is added as well changes half as much again."""
     path = tmp_path / f"{zlib.crc32(frames.tobytes())}.mp4"
     write_mp4(frames.astype(np.uint8), path, fps=24)
     return float(abs(read_video(path).frames.astype(int) - frames).mean())
@@ -58,7 +58,7 @@ def test_a_trimmed_clip_holds_its_frames_and_its_mark(native: Native, clips: lis
     whole = read_video(clips[0]).frames.astype(int)
     assert len(frames) == made.report["frames"] == 6
     near = [[abs(frame - other).mean() for other in whole] for frame in frames]
-    assert abs(frames - whole[6:12]).mean() < 1.2 * encoding(whole[6:12], tmp_path)
+    assert abs(frames - whole[6:12]).mean() < 1.5 * encoding(whole[6:12], tmp_path)
     assert np.argmin(near[0]) in (5, 6, 7)
     verdict = credentials.verify(made.path)
     assert verdict.here
@@ -72,8 +72,8 @@ def test_joined_and_dissolved(native: Native, clips: list[Path], tmp_path: Path)
     crossing = 17 // 2
     assert len(frames) == 34 - crossing
     alone = 17 - crossing
-    assert abs(frames[:alone] - a[:alone]).mean() < 1.2 * encoding(a, tmp_path)
-    assert abs(frames[-alone:] - b[-alone:]).mean() < 1.2 * encoding(b, tmp_path)
+    assert abs(frames[:alone] - a[:alone]).mean() < 1.5 * encoding(a, tmp_path)
+    assert abs(frames[-alone:] - b[-alone:]).mean() < 1.5 * encoding(b, tmp_path)
     middle = 17 - crossing + crossing // 2
     assert abs(frames[middle] - (a[middle] + b[middle - 17 + crossing]) / 2).mean() < 8
     assert len(credentials.verify(made.path).bindings) == 2
