@@ -1,7 +1,7 @@
 """Many clients at a service whose workers and API are killed meanwhile: does every job finish once, and how fast?
 
-    python tools/tiny_home.py /tmp/tiny
-    HANEUL_HOME=/tmp/tiny python tools/load_service.py --jobs 2000 --clients 200 --workers 2 --kill-every 10
+    python tools/tiny_home.py FOLDER
+    HANEUL_HOME=FOLDER python tools/load_service.py --jobs 2000 --clients 200 --workers 2 --kill-every 10
 
 Starts `haneul serve` by itself, with the weights of the settings in force (HANEUL_HOME chooses others), asks for the
 smallest videos, and prints one JSON object. A call is timed from its first try to its answer, so what a client waits

@@ -1,7 +1,7 @@
 """As many jobs as some minutes allow, one after another: do memory and file handles of the service stay flat?
 
-    python tools/tiny_home.py /tmp/tiny
-    HANEUL_HOME=/tmp/tiny python tools/soak_service.py --minutes 20
+    python tools/tiny_home.py FOLDER
+    HANEUL_HOME=FOLDER python tools/soak_service.py --minutes 20
 
 Besides, every client fetches its video, lists, deletes every second one, and uploads a picture now and then. Prints one
 JSON object: MiB of memory and open handles of the API and the workers, at the start (a tenth of the time, when all that

@@ -1,6 +1,6 @@
 """A HANEUL_HOME whose model is tiny and untrained, so that what is measured is the service.
 
-python tools/tiny_home.py /tmp/tiny && HANEUL_HOME=/tmp/tiny python tools/load_service.py
+python tools/tiny_home.py FOLDER && HANEUL_HOME=FOLDER python tools/load_service.py
 """
 
 from __future__ import annotations
