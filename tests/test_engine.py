@@ -109,6 +109,13 @@ def test_seed_prompt_and_negative_decide_the_frames(native: Native, tmp_path: Pa
         assert not np.array_equal(first, pixels(native, path, **change)), change
 
 
+def test_a_negative_prompt_is_heard_without_guidance(native: Native, tmp_path: Path) -> None:
+    """The bundled model has its guidance built in, so 1 is its default: the prompt alone would decide."""
+    path = tmp_path / "x.mp4"
+    plain = pixels(native, path, guidance=1.0)
+    assert not np.array_equal(plain, pixels(native, path, guidance=1.0, negative="a green pendulum in a forest"))
+
+
 def test_a_drawn_seed_makes_the_video_again(native: Native, tmp_path: Path) -> None:
     result = make(native, tmp_path / "x.mp4", seed=None)
     again = pixels(native, tmp_path / "y.mp4", seed=result.seed)

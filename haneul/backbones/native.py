@@ -36,6 +36,7 @@ from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+AWAY = 2.0  #: guidance away from a negative prompt where there is none otherwise
 OVERLAP = 4  #: latent frames that a window of a long video shares with the one before
 SEAM = 4  #: latent frames that a loop is sampled beyond its turn, as the same moments as its first ones
 OPEN = 5  #: latent frames between the end of a long loop and its beginning, which the last window fills in
@@ -181,9 +182,11 @@ class Native:
         """Nothing: it makes what is asked."""
         return []
 
-    def how(self, steps: int, guidance: float) -> Sampling:
-        """How to sample with so many steps and so much guidance; 1 is none of either kind."""
+    def how(self, steps: int, guidance: float, *, negative: bool = False) -> Sampling:
+        """How to sample with so many steps and so much guidance; 1 is none of either kind, but for a negative prompt,
+        which could not be heard without any: a model that has its guidance built in is led away from that by AWAY."""
         weak = 0.0 if guidance == 1.0 else self.sampling.weak
+        guidance = AWAY if negative and guidance == 1.0 else guidance
         return replace(self.sampling, steps=steps, guidance=guidance, weak=weak)
 
     def period(self, request: Request) -> int:
@@ -232,7 +235,7 @@ class Native:
                     text,
                     start,
                     negative=negative,
-                    how=self.how(request.steps, request.guidance),
+                    how=self.how(request.steps, request.guidance, negative=bool(request.negative)),
                     progress=tell,
                     ctrl_BFK=None if ctrl is None else ctrl[:, first : first + start.z.shape[2]],
                     known_BG=known,
