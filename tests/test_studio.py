@@ -2,134 +2,30 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from serving import Running, wait_for
-from visiting import PATIENCE, ROOMS, THERE, Visit, needs_browser, table, until
+from visiting import ROOMS, THERE, Visit, needs_browser, until
 
-from haneul.serve import studio
 from haneul.serve.children import API
 
-# --------------------------------------------------------------------------------------------- without a browser
 
-
-def test_both_languages_say_everything() -> None:
-    english, korean = table("en"), table("ko")
-    assert list(english) == list(korean)
-    for name in english:
-        assert english[name].strip(), name
-        assert korean[name].strip(), name
-        holes = re.compile(r"\{\w+\}")
-        assert sorted(holes.findall(english[name])) == sorted(holes.findall(korean[name])), name
-    plain = [n for n in english if re.search("[a-z]{4}", korean[n]) and not re.search("[가-힣]", korean[n])]
-    assert plain == []  # left in English
-
-
-def test_every_text_that_is_asked_for_is_there() -> None:
-    english = table("en")
-    for path in (studio.FOLDER / "js").glob("*.js"):
-        for name in re.findall(r'\bt\("([\w.-]+)"', path.read_text(encoding="utf-8")):
-            assert name in english, (path.name, name)
-
-
-def test_every_value_of_the_vocabulary_has_a_word(service: Running) -> None:
-    english = table("en")
-    vocabulary = service.http.get("/haneul/model").json()["vocabulary"]
-    missing = {v for values in vocabulary.values() for v in values if not v.isdigit() and f"value.{v}" not in english}
-    assert missing == set()
-    assert [slot for slot in vocabulary if f"slot.{slot}" not in english] == []
-
-
-def test_dark_is_dark_whoever_asks_for_it() -> None:
-    """The colours that stand twice: for a machine that is set to dark, and for who chooses it in the page."""
-    style = (studio.FOLDER / "studio.css").read_text(encoding="utf-8")
-    by_machine = style.split(":root:not([data-theme=light]) {")[1].split("}")[0]
-    by_choice = style.split(":root[data-theme=dark] {")[1].split("}")[0].replace("color-scheme: dark;", "")
-    assert "--ground" in by_machine
-    assert by_machine.split() == by_choice.split()
-
-
-def test_it_is_small_and_nothing_in_it_is_from_elsewhere() -> None:
-    files = studio.assets()
-    assert sum(len(asset.packed) for asset in files.values()) <= 200_000
-    for name, asset in files.items():
-        text = asset.body.decode()
-        assert not re.search(r"https?://(?!www\.w3\.org/)", text), name
-        assert len(text.splitlines()) <= 700, name
-    page = files["index.html"].body.decode()
-    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", page)
-    for name in re.findall(r'"/studio/([^"]+)"', page):
-        assert name in files
-
-
-def test_the_pictures_of_the_readme_are_small() -> None:
-    pictures = list((Path(__file__).parent.parent / "docs" / "img").glob("studio-*.jpg"))
-    assert len(pictures) == 2
-    assert sum(path.stat().st_size for path in pictures) <= 120_000
-
-
-def test_pages_are_sent_packed_and_only_once(service: Running) -> None:
-    answer = service.http.get(service.root + "/")
-    assert answer.status_code == 200
-    policy = answer.headers["content-security-policy"]
-    assert "'unsafe-inline'" not in policy
-    assert "default-src 'none'" in policy
-    again = service.http.get(service.root + "/", headers={"if-none-match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    plain = service.http.get(service.root + "/studio/js/app.js", headers={"accept-encoding": "identity"})
-    assert "content-encoding" not in plain.headers
-    assert plain.content == gzip.decompress(studio.assets()["js/app.js"].packed)
-    for path in (
-        "/studio/",
-        "/studio/nothing.js",
-        "/studio/../app.py",
-        "/studio/%2e%2e/__init__.py",
-        "/studio/__init__.py",
-    ):
-        assert service.http.get(service.root + path).status_code == 404, path
-
-
-def test_only_the_pages_are_open_without_a_key(serving_home: Path, tmp_path: Path) -> None:
-    running = Running(serving_home, tmp_path / "data", "--require-key", "--workers", "0", ready=False)
-    try:
-        for path in ("/", "/studio/js/app.js", "/studio/words/ko.json"):
-            assert running.http.get(running.root + path).status_code == 200
-        for path in ("/v1/haneul/library", "/v1/haneul/boards", "/v1/haneul/model", "/v1/haneul/events", "/studiox"):
-            assert running.http.get(running.root + path).status_code == 401, path
-    finally:
-        assert running.stop() == 0
-
-
-def test_the_command_serves_it(serving_home: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "haneul", "studio", "--no-browser", "--port", "0", "--workers", "0"]
-    process = subprocess.Popen(
-        [*command, "--data", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=os.environ | {"HANEUL_HOME": str(serving_home)},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
-        assert "<title>Haneul</title>" in httpx2.get(url, timeout=PATIENCE / 1000).text
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        process.stdout.close()  # type: ignore[union-attr]
-
-
-# ------------------------------------------------------------------------------------------------ with a browser
+def ask(page: Any, prompt: str, seconds: str) -> None:
+    """Makes one smallest video in the room "create"."""
+    page.fill("#prompt", prompt)
+    page.select_option("#size", "own")
+    page.fill("input[pattern='\\\\d+x\\\\d+']", "64x64")
+    page.fill("#seconds", seconds)
+    page.select_option("#count", "1")
+    page.click("#make")
 
 
 @needs_browser
@@ -333,12 +229,7 @@ def test_the_queue_is_paused_and_goes_on(visit: Visit, service: Running) -> None
     page.wait_for_selector("button:has-text('Go on')")
     page = visit.to("create")
     page.wait_for_selector("#about:has-text('Paused')")
-    page.fill("#prompt", "a green ball waits")
-    page.select_option("#size", "own")
-    page.fill("input[pattern='\\\\d+x\\\\d+']", "64x64")
-    page.fill("#seconds", "0.2")
-    page.select_option("#count", "1")
-    page.click("#make")
+    ask(page, "a green ball waits", "0.2")
     page.wait_for_selector(".grid.four .clip:has-text('Paused')")
     page.click("#notes button:has-text('Go on')")
     assert service.over(video)["status"] == "completed"
@@ -474,12 +365,7 @@ def test_what_the_screen_refuses_is_told_kindly(visit: Visit) -> None:
 def test_a_service_that_goes_away_and_comes_back_loses_nothing(browser: Any, service: Running) -> None:
     visit = Visit(browser, service.root)
     page = visit.to("create")
-    page.fill("#prompt", "a brown ball that is kept")
-    page.select_option("#size", "own")
-    page.fill("input[pattern='\\\\d+x\\\\d+']", "64x64")
-    page.fill("#seconds", "2")
-    page.select_option("#count", "1")
-    page.click("#make")
+    ask(page, "a brown ball that is kept", "2")
     page.wait_for_selector(".grid.four .clip")
     for pid in service.processes(API):
         os.kill(pid, signal.SIGKILL)
