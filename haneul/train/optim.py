@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard
 
+from haneul.model.precision import fast_dtype
+
 from .recipes import Recipe
 
 
@@ -73,7 +75,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(g_NRC: Tensor, steps: int = 5) -> Tensor:
-    """About the nearest orthogonal matrices: the quintic Newton-Schulz iteration of Muon, in bfloat16.
+    """About the nearest orthogonal matrices: the quintic Newton-Schulz iteration of Muon, in bfloat16
+    where that is fast.
 
     Of matrices whose rows lie on several processes (sharded.py), each process gets a few whole ones by one all-to-all,
     and gives their rows back by another: every matrix is worked on once.
@@ -86,7 +89,7 @@ def orthogonal(g_NRC: Tensor, steps: int = 5) -> Tensor:
         )
         return whole.redistribute(placements=rows.placements)
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g_NRC.bfloat16()
+    x = g_NRC.to(fast_dtype(g_NRC.device.type))
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)

@@ -107,3 +107,9 @@ class Keep:
             if i in self.picks:
                 self.frames.append(frame)
             yield frame
+
+
+def enlarged(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """A picture uint8 [H, W, 3], `scale` times as wide and high, bicubic."""
+    height, width = picture.shape[:2]
+    return np.asarray(Image.fromarray(picture).resize((scale * width, scale * height), Image.Resampling.BICUBIC))

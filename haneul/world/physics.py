@@ -210,7 +210,7 @@ def _focus_table(stage: Stage, table: NDArray[np.float32], focus: NDArray[np.boo
     return np.concatenate([shown, points], 1)
 
 
-def _subject_tracks(stage: Stage, log: _Log) -> tuple[Array, Array, Array]:
+def subject_tracks(stage: Stage, log: _Log) -> tuple[Array, Array, Array]:
     """Positions [T, S, 3], orientations [T, S, 4] and velocities [T, S, 6]; of several bodies, their mean."""
     frames, count = len(stage.times_T), len(stage.spec.subjects)
     pos, quat, vel = np.zeros((frames, count, 3)), np.zeros((frames, count, 4)), np.zeros((frames, count, 6))
@@ -268,15 +268,7 @@ def simulate(spec: ClipSpec, *, jolt: int | None = None) -> Truth:
     little different, as when somebody sets up the same thing twice. Raises WorldError where the specification names
     something that cannot be, and where the physics diverges.
     """
-    check_spec(spec)
-    stage = Stage(spec=spec, rng=np.random.default_rng([spec.seed, 1]))
-    if spec.setting == "outer space":
-        stage.gravity, stage.ground = 0.0, False
-    if spec.setting == "sea":
-        stage.ground = False
-    EVENT_RULES[spec.event].build(stage)
-    model = mujoco.MjModel.from_xml_string(stage.mjcf())
-    log = _run(stage, model)
+    stage, model, log = staged(spec)
     table, focus = _geometry(stage, model, log)
     shown = _focus_table(stage, table, focus)
     subjects = shown[0, :, GEOM_OBJECT] > 0
@@ -284,11 +276,29 @@ def simulate(spec: ClipSpec, *, jolt: int | None = None) -> Truth:
     dress(stage, shown, framing, np.random.default_rng([spec.seed, 3]))
     if jolt is not None:
         log = _run(stage, model, np.random.default_rng([spec.seed, 4, jolt]))
-        table, _ = _geometry(stage, model, log)
+    return truth_of(stage, model, log, framing)
+
+
+def staged(spec: ClipSpec, *, told: tuple[Array, Array] | None = None) -> tuple[Stage, mujoco.MjModel, _Log]:
+    """A stage, its model and the log of its run; `told` are the steering and throttle [T] of a ride."""
+    check_spec(spec)
+    stage = Stage(spec=spec, rng=np.random.default_rng([spec.seed, 1]), told=told)
+    if spec.setting == "outer space":
+        stage.gravity, stage.ground = 0.0, False
+    if spec.setting == "sea":
+        stage.ground = False
+    EVENT_RULES[spec.event].build(stage)
+    model = mujoco.MjModel.from_xml_string(stage.mjcf())
+    return stage, model, _run(stage, model)
+
+
+def truth_of(stage: Stage, model: mujoco.MjModel, log: _Log, framing: Framing) -> Truth:
+    """What a finished stage logs, with its scenery and seen by these cameras."""
+    table, _ = _geometry(stage, model, log)
     if stage.rows:
         still = np.repeat(np.array(stage.rows, np.float32)[None], len(table), axis=0)
         table = np.concatenate([table, still], 1)
-    pos, quat, vel = _subject_tracks(stage, log)
+    pos, quat, vel = subject_tracks(stage, log)
     parts = {k: names for k, names in stage.members.items() if len(names) > 1}
     extra: dict[str, object] = dict(stage.extra)
     extra["height"] = framing.height
@@ -298,7 +308,7 @@ def simulate(spec: ClipSpec, *, jolt: int | None = None) -> Truth:
     extra["parts_pos"] = {k: np.array([log.body_pos[n] for n in names]).swapaxes(0, 1) for k, names in parts.items()}
     extra["parts_quat"] = {k: np.array([log.body_quat[n] for n in names]).swapaxes(0, 1) for k, names in parts.items()}
     return Truth(
-        spec=spec, environment=_environment(stage), geoms_TNG=table, cameras=framing.cameras,
+        spec=stage.spec, environment=_environment(stage), geoms_TNG=table, cameras=framing.cameras,
         pos_TS3=pos.astype(np.float32), quat_TS4=quat.astype(np.float32), vel_TS6=vel.astype(np.float32),
         controls_TK=_controls(stage, framing), contacts=log.contacts, extra=extra,
     )  # fmt: skip

@@ -46,6 +46,7 @@ class Plan:
     held_out: bool = False
     sizes: tuple[tuple[int, int], ...] = SIZES
     steered: float = 0.0  # share of clips whose subject is steered
+    rides: bool = False  # clips as somebody who plays sees them (rides.py), instead of the usual ones
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -76,9 +77,12 @@ class Plan:
 
     def spec_of(self, seed: int) -> ClipSpec:
         """What a seed of this plan draws."""
+        from haneul.world.rides import ride_spec
         from haneul.world.sample import sample_spec
 
         held = self.held_out
+        if self.rides:
+            return ride_spec(seed, self.seconds, only_held_out=held)
         fixed: dict[str, Any] = {}
         if self.steered and np.random.default_rng([seed, STEERED]).random() < self.steered:
             fixed["steered"] = True
@@ -96,11 +100,14 @@ class Clip:
     truth: Truth
 
 
-def render_clip(spec: ClipSpec, size: tuple[int, int], *, stride: int = STRIDE, quality: Quality = "fast") -> Clip:
+def render_clip(
+    spec: ClipSpec, size: tuple[int, int], *, stride: int = STRIDE, quality: Quality = "fast", ride: bool = False
+) -> Clip:
     """Simulate and draw. `size` is (width, height); every `stride`-th frame of the log is drawn."""
     from haneul.world.physics import simulate
+    from haneul.world.rides import simulate_ride
 
-    truth = simulate(spec)
+    truth = simulate_ride(spec) if ride else simulate(spec)
     drawn = list(draw(truth, size, stride=stride, quality=quality))
     return Clip(
         video_THW3=np.stack([rgb for rgb, _ in drawn]), ids_THW=np.stack([ids for _, ids in drawn]), truth=truth
@@ -166,14 +173,14 @@ def _make(plan: Plan, index: int, size: tuple[int, int]) -> tuple[Clip, dict[str
     for attempt in range(50):
         seed = plan.seed_of(index, attempt)
         spec = plan.spec_of(seed)
-        clip = render_clip(spec, size)
+        clip = render_clip(spec, size, ride=plan.rides)
         if clearly_visible(clip.ids_THW, spec):
             break
     frames = len(clip.video_THW3)
     meta = {
         "seed": seed,
         "spec": asdict(spec),
-        "facts": clip_facts(clip.truth, frames),
+        "facts": {} if plan.rides else clip_facts(clip.truth, frames),
         "ledger": asdict(simulated(clip.video_THW3.tobytes(), seed)),
         "visible": [int(v) for v in (clip.ids_THW > 0).sum((1, 2))],
         "contacts": [list(c) for c in clip.truth.contacts[:64]],
@@ -231,7 +238,7 @@ def claim(folder: Path, plan: Plan) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = json.loads(mark.read_text()) if mark.exists() else recipe
-        if {"steered": 0.0, **before, "clips": 0} != {**recipe, "clips": 0}:
+        if {"steered": 0.0, "rides": False, **before, "clips": 0} != {**recipe, "clips": 0}:
             raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
         temporary = folder / f".plan.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(recipe))

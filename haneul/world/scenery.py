@@ -169,14 +169,18 @@ def _desert(stage: Stage, g: Ground, rng: np.random.Generator) -> None:
     count = _count(0, 4, stage.spec.richness, rng)
     look = Look(rgb=(0.09, 0.26, 0.08), surface="foliage", seed=rng.uniform())
     for x, y in _spots(g, max(count, 1), 0.5, 1.6, rng)[:count]:
-        tall = g.unit * rng.uniform(0.32, 0.45)
-        thick = 0.17 * tall
-        stage.fixture("cactus", "capsule", (x, y, tall), (thick, tall), look)
-        for side, share in ((-1, rng.uniform(0.8, 1.1)), (1, rng.uniform(1.0, 1.3))):
-            arm = x + side * 2.6 * thick
-            stage.fixture("cactus", "capsule", (arm, y, share * tall + 0.25 * tall), (0.65 * thick, 0.28 * tall), look)
-            stage.fixture("cactus", "capsule", ((x + arm) / 2, y, share * tall), (0.6 * thick, 1.3 * thick), look,
-                          rot=rotation((0, 1, 0), math.pi / 2))  # fmt: skip
+        cactus(stage, x, y, g.unit * rng.uniform(0.32, 0.45), look, rng)
+
+
+def cactus(stage: Stage, x: float, y: float, tall: float, look: Look, rng: np.random.Generator) -> None:
+    """A trunk of height 2 * `tall` with two arms."""
+    thick = 0.17 * tall
+    stage.fixture("cactus", "capsule", (x, y, tall), (thick, tall), look)
+    for side, share in ((-1, rng.uniform(0.8, 1.1)), (1, rng.uniform(1.0, 1.3))):
+        arm = x + side * 2.6 * thick
+        stage.fixture("cactus", "capsule", (arm, y, share * tall + 0.25 * tall), (0.65 * thick, 0.28 * tall), look)
+        stage.fixture("cactus", "capsule", ((x + arm) / 2, y, share * tall), (0.6 * thick, 1.3 * thick), look,
+                      rot=rotation((0, 1, 0), math.pi / 2))  # fmt: skip
 
 
 def _forest(stage: Stage, g: Ground, rng: np.random.Generator) -> None:
@@ -196,15 +200,24 @@ def tree(stage: Stage, x: float, y: float, tall: float, rgb: tuple[float, float,
 
 
 def _snowfield(stage: Stage, g: Ground, rng: np.random.Generator) -> None:
-    bark = Look(rgb=(0.20, 0.13, 0.09), surface="bark", seed=rng.uniform())
-    fir = Look(rgb=(0.08, 0.20, 0.13), surface="snow-capped", seed=rng.uniform())
+    bark, needles = fir_looks(rng)
     count = _count(0, 5, stage.spec.richness, rng) + (0 if stage.spec.subjects else 2)
     for x, y in _spots(g, max(count, 1), 0.6, 1.8, rng)[:count]:
-        tall = g.unit * rng.uniform(0.30, 0.42)
-        stage.fixture("trunk", "cylinder", (x, y, 0.3 * tall), (0.10 * tall, 0.3 * tall), bark)
-        for level, (z, wide) in enumerate(((0.8, 0.62), (1.45, 0.46), (2.0, 0.28))):
-            size = (wide * tall, wide * tall, (0.55 - 0.05 * level) * tall)
-            stage.fixture("fir", "ellipsoid", (x, y, z * tall), size, fir)
+        fir(stage, x, y, g.unit * rng.uniform(0.30, 0.42), bark, needles)
+
+
+def fir_looks(rng: np.random.Generator) -> tuple[Look, Look]:
+    """Of a fir's bark and needles."""
+    bark = Look(rgb=(0.20, 0.13, 0.09), surface="bark", seed=rng.uniform())
+    return bark, Look(rgb=(0.08, 0.20, 0.13), surface="snow-capped", seed=rng.uniform())
+
+
+def fir(stage: Stage, x: float, y: float, tall: float, bark: Look, needles: Look) -> None:
+    """A fir of height 2.5 * `tall`."""
+    stage.fixture("trunk", "cylinder", (x, y, 0.3 * tall), (0.10 * tall, 0.3 * tall), bark)
+    for level, (z, wide) in enumerate(((0.8, 0.62), (1.45, 0.46), (2.0, 0.28))):
+        size = (wide * tall, wide * tall, (0.55 - 0.05 * level) * tall)
+        stage.fixture("fir", "ellipsoid", (x, y, z * tall), size, needles)
 
 
 def _plaza(stage: Stage, g: Ground, rng: np.random.Generator) -> None:

@@ -196,6 +196,7 @@ class Stage:
     frame_only: list[tuple[Array, float]] = field(default_factory=list)  # points (with radius) that it must show
     actuate: Callable[[mujoco.MjModel, mujoco.MjData], Actuate] | None = None
     actions_T4: Array | None = None  # steer, throttle, jump, grasp
+    told: tuple[Array, Array] | None = None  # of a ride: steering and throttle [T], instead of drawn ones
     shot: Shot = field(default_factory=Shot)
     scenery: Scenery = field(default_factory=Scenery)
     snow: float = 0.0

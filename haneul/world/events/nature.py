@@ -137,7 +137,7 @@ def build_bird(stage: Stage) -> None:
     frame = np.tile(np.diag([side, side, 1.0]), (len(t), 1, 1))
     stage.actions_T4 = np.tile([0.0, abs(speed) / 2, 0.0, 0.0], (len(t), 1))
     if stage.spec.steered:
-        pace = 1.2 * abs(speed)
+        pace = 1.2 * abs(speed) if stage.told is None else 2.0
         course = draw_course(stage, side=side, speed=pace, tightest=1.2, slowest=0.5)
         pos[:, :2] = course.pos_T2
         frame = turns(Z, course.heading_T) @ turns(X, BANK * course.steer_T)  # the inner wing is down

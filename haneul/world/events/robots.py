@@ -29,7 +29,7 @@ def _pace(stage: Stage, way: float) -> float:
 
 def build_walk(stage: Stage) -> None:
     side, t = stage.heading, stage.times_T
-    speed = _pace(stage, stage.uniform(3.6, 4.2))
+    speed = _pace(stage, stage.uniform(3.6, 4.2)) if stage.told is None else 1.1
     if stage.spec.steered:
         _walk_course(stage, side, speed)
         return

@@ -78,7 +78,7 @@ def draw_course(stage: Stage, *, side: float, speed: float, tightest: float, slo
     """A course that leads on the whole towards `side` (1 right, -1 left). `speed` is that of full throttle in metres a
     second, `tightest` the radius in metres of the way when it steers as hard as it can."""
     rng = np.random.default_rng([stage.spec.seed, STREAM])
-    steer, throttle = commands(stage.times_T, slowest, rng)
+    steer, throttle = commands(stage.times_T, slowest, rng) if stage.told is None else stage.told
     steps = speed * throttle / FPS
 
     def summed(rate_T: Array) -> Array:

@@ -32,7 +32,7 @@ def build_car(stage: Stage) -> None:
     speed = min(max(stage.uniform(3.6, 4.4) / seconds, 0.7), FASTEST)
     course: Course | None = None
     if stage.spec.steered:
-        speed = min(1.4 * speed, FASTEST)
+        speed = min(1.4 * speed, FASTEST) if stage.told is None else FASTEST
         course = draw_course(stage, side=side, speed=speed, tightest=2 * AXLE / math.tan(LOCK))
     parts = [
         stage.geom("hull", "box", (1.05, 0.46, 0.20), stage.subject_look(1, "plastic"), density=300.0),

@@ -1,0 +1,131 @@
+"""The live model behind a small face: what a prompt calls for, the next frame, and how a frame looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.backbones.base import Identity
+from haneul.backbones.native import BUNDLED, read_part
+from haneul.backbones.reading import Reading
+from haneul.errors import CheckpointError, InputError
+from haneul.model.checkpoint import file_digest
+from haneul.model.codec import GROUP, Codec, CodecConfig
+from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
+from haneul.model.live import LiveConfig, LiveModel, Past
+from haneul.model.precision import fast
+from haneul.model.text import shared_encoder
+
+STEPS = 4  #: evaluations of the model for a frame
+FIRST_STEPS = 16  #: for the one that begins all
+TRUST = 0.5  #: certainty from which on a slot counts as said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What is played: what was said and what the seed added, by slot, and as the model reads it, [1, V]."""
+
+    said: dict[str, str]
+    added: dict[str, str]
+    concepts: Tensor
+    seed: int
+
+
+class Live:
+    """The bundled live model, or another folder of the same files. Not for several threads at once."""
+
+    def __init__(self, folder: Path = BUNDLED) -> None:
+        self.folder = folder
+        self.model, self.card = read_part(folder, "live", lambda config: LiveModel(LiveConfig(**config)))
+        self.codec, _ = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
+        concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
+        if self.codec.cfg.latent != self.model.cfg.latent or concepts.sizes != self.model.cfg.concepts:
+            raise CheckpointError(f"live model, codec and concepts of {folder} do not belong together; fetch all again")
+        for part in (self.model, self.codec, concepts):
+            part.eval().requires_grad_(False)
+        self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.reading = Reading(folder, shared_encoder(folder / "text_encoder.safetensors"), concepts)
+        self.slots = concepts.cfg.slots
+        try:
+            #: kind -> the event that it is, and the settings where it can be played
+            self.riders: dict[str, tuple[str, tuple[str, ...]]] = {
+                kind: (str(event), tuple(settings)) for kind, (event, settings) in self.card.recipe["riders"].items()
+            }
+        except (KeyError, TypeError, ValueError) as err:
+            raise CheckpointError(f"the card of {folder / 'live.safetensors'} is damaged: {err}") from err
+
+    @property
+    def fps(self) -> int:
+        return self.model.cfg.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the model's own small frames."""
+        rows, columns = self.model.cfg.grid
+        return 16 * columns, 16 * rows
+
+    def identity(self) -> Identity:
+        digest = file_digest(self.folder / "live.safetensors")
+        return Identity(model="haneul-live", weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
+
+    def scene(self, prompt: str, seed: int) -> Scene:
+        """What a prompt calls for; what it leaves open is drawn by the seed. Raises InputError for what this model
+        cannot play."""
+        understood = self.reading.understood(prompt) if prompt.strip() else {}
+        said = {slot: value for slot, (value, sure) in understood.items() if sure >= TRUST}
+        rng = np.random.default_rng([seed, 9])
+        kind, setting = said.get("kind"), said.get("setting")
+        if kind is not None and kind not in self.riders:
+            raise InputError(f"a {kind} cannot be steered; what can be played: {', '.join(self.riders)}")
+        fitting = [k for k, (_, places) in self.riders.items() if kind in (None, k) and setting in (None, *places)]
+        if not fitting:
+            places = self.riders[kind][1] if kind else sorted({p for _, where in self.riders.values() for p in where})
+            raise InputError(f"{kind or 'nothing'} can be played in {setting!r}; what can: {', '.join(places)}")
+        kind = str(rng.choice(fitting))
+        event, places = self.riders[kind]
+        drawn = {
+            "setting": str(rng.choice(places)), "time": str(rng.choice(self.slots["time"])),
+            "color": str(rng.choice(self.slots["color"])),
+        }  # fmt: skip
+        whole = {**drawn, **{slot: said[slot] for slot in drawn if slot in said}, "kind": kind, "event": event}
+        return Scene(
+            said={slot: value for slot, value in whole.items() if said.get(slot) == value},
+            added={slot: value for slot, value in whole.items() if said.get(slot) != value and slot != "event"},
+            concepts=one_hot([whole], self.slots), seed=seed,
+        )  # fmt: skip
+
+
+class Ride:
+    """One world while it is played. `next` draws a frame and is not to be called by two threads at once; `picture` may
+    be called meanwhile."""
+
+    def __init__(self, live: Live, scene: Scene, *, steps: int = STEPS) -> None:
+        self.live, self.scene, self.steps = live, scene, steps
+        self._past = Past()
+        self._generator = torch.Generator().manual_seed(scene.seed)
+
+    def next(self, steer: float, go: float) -> Tensor:
+        """The next frame [S, C] in latents, while a key is held: `steer` -1 (left) to 1, `go` 0 to 1."""
+        actions = torch.tensor([[min(max(float(steer), -1.0), 1.0), min(max(float(go), 0.0), 1.0)]])
+        model, concepts = self.live.model, self.scene.concepts
+        with fast():
+            steps = self.steps if self._past.frames else FIRST_STEPS
+            frame = model.draw(self._past, actions, concepts, steps=steps, generator=self._generator)
+            self._past = model.see(self._past, frame, actions, concepts)
+        return frame[0]
+
+    def small(self, frame_SC: Tensor) -> Tensor:
+        """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
+        with fast():
+            z = frame_SC.T.unflatten(1, self.live.model.cfg.grid)[None, :, None]
+            groups = self.live.codec.decode_groups(z)
+        return groups[0, 0, -groups.shape[2] // GROUP :].float().clamp(-1, 1)
+
+    def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:
+        """The same as bytes, uint8 [h, w, 3]."""
+        return ((self.small(frame_SC) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -1,0 +1,312 @@
+"""The live model: what a world looks like a twelfth of a second later, when somebody holds these keys.
+
+A causal transformer over frames of single-frame latents (codec.py). Each frame is drawn by a few steps of a flow that
+begins with noise, given the frames before it, the keys at each of them, and what the place is like. What is drawn is
+not the frame but its difference from the one before, in units of how much it usually is: nearly all of a frame is where
+it was a moment ago, or close by.
+
+In training a clip stands in the sequence twice, as in teacher forcing for autoregressive diffusion (compare MAR, arXiv
+2406.11838, and CausVid, arXiv 2412.07772): once as it is seen, a little disturbed, and once as it is drawn, at noise
+levels of its own. A frame that is drawn attends to itself and to the frames seen before it; so one pass trains all
+frames of a clip as they will be played, where each frame is seen once and its keys and values are kept (`Past`).
+
+Shapes: B batch, T frames, S places of the latent picture, C latent channels, D width, A actions, V concept entries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import attend_fused, fourier, rms, rotate
+
+LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveConfig:
+    """`window` is how many frames a frame is drawn from, itself included."""
+
+    latent: int = 160
+    width: int = 192
+    depth: int = 6
+    heads: int = 4
+    grid: tuple[int, int] = (4, 7)  # latent rows and columns
+    concepts: tuple[int, ...] = ()  # entries of each slot
+    actions: int = 2  # steering and throttle
+    window: int = 10
+    fps: int = 12
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+        object.__setattr__(self, "concepts", tuple(self.concepts))
+        if self.width % self.heads or (self.width // self.heads) % 8:
+            raise ValueError(f"width {self.width} must be heads ({self.heads}) times a multiple of 8")
+
+    @property
+    def places(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def hidden(self) -> int:
+        """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
+        return -(-self.width * 8 // 3 // 64) * 64
+
+
+@dataclass
+class Past:
+    """Keys and values of the frames seen so far, for each block [B, heads, n * S, d], the last frame seen, and how many
+    there were. Of more than the window they are dropped."""
+
+    keys: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+    last: Tensor | None = None  # [B, S, C]
+    frames: int = 0
+
+
+class Block(nn.Module):
+    """Self-attention and SwiGLU, each modulated and gated by the frame's condition."""
+
+    def __init__(self, cfg: LiveConfig) -> None:
+        super().__init__()
+        D = cfg.width
+        self.heads = cfg.heads
+        self.qkv = nn.Linear(D, 3 * D, bias=False)
+        self.out = nn.Linear(D, D, bias=False)
+        self.gate_up = nn.Linear(D, 2 * cfg.hidden, bias=False)
+        self.down = nn.Linear(cfg.hidden, D, bias=False)
+        self.modulation = nn.Parameter(torch.zeros(6 * D))
+
+    def heads_of(self, x_BTSD: Tensor, mod: tuple[Tensor, ...], cos: Tensor, sin: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values [B, heads, T * S, d]; the modulation is [B, T, 1, D] each."""
+        shift, scale, *_ = mod
+        B, T, S, _ = x_BTSD.shape
+        qkv = self.qkv(rms(x_BTSD) * (1 + scale) + shift).view(B, T * S, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return rotate(rms(q), cos, sin), rotate(rms(k), cos, sin), v
+
+    def rest(self, x_BTSD: Tensor, attended: Tensor, mod: tuple[Tensor, ...]) -> Tensor:
+        """What follows the attention, whose output is [B, heads, T * S, d]."""
+        _, _, gate1, shift, scale, gate2 = mod
+        x = x_BTSD + gate1 * self.out(attended.transpose(1, 2).reshape(x_BTSD.shape))
+        gate, up = self.gate_up(rms(x) * (1 + scale) + shift).chunk(2, -1)
+        y: Tensor = x + gate2 * self.down(F.silu(gate) * up)
+        return y
+
+
+class LiveModel(nn.Module):
+    """See the module."""
+
+    spread: Tensor
+    unit: Tensor
+
+    def __init__(self, cfg: LiveConfig) -> None:
+        super().__init__()
+        D, S = cfg.width, cfg.places
+        self.cfg = cfg
+        #: deviation of each channel of a first frame, and of a difference, in units of `unit`, their mean deviation
+        self.register_buffer("spread", torch.ones(2, cfg.latent))
+        self.register_buffer("unit", torch.ones(2))
+        self.inp = nn.Linear(2 * cfg.latent, D)
+        self.place = nn.Parameter(torch.randn(S, D) * 0.02)
+        self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn
+        self.noise = nn.Sequential(nn.Linear(128, D), nn.SiLU(), nn.Linear(D, D))
+        self.disturbed = nn.Linear(64, D, bias=False)
+        self.action = nn.Sequential(nn.Linear(cfg.actions, D), nn.SiLU(), nn.Linear(D, D))
+        self.first = nn.Parameter(torch.zeros(D))  # of the frame that begins all
+        total = sum(cfg.concepts)
+        self.concepts = nn.Sequential(nn.Linear(total, D), nn.SiLU(), nn.Linear(D, D))
+        self.modulate = nn.Linear(D, 6 * D)
+        self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
+        self.final = nn.Linear(D, 2 * D)
+        self.out = nn.Linear(D, cfg.latent)
+        for zero in (self.modulate, self.final, self.out):
+            nn.init.zeros_(zero.weight)
+            nn.init.zeros_(zero.bias)
+        with torch.no_grad():
+            self.modulate.bias.view(6, D)[[2, 5]] = 0.4
+
+    @property
+    def stack(self) -> list[Block]:
+        """The blocks in order."""
+        return cast(list[Block], list(self.blocks))
+
+    @torch.no_grad()
+    def measure(self, first_NC: Tensor, difference_NC: Tensor) -> None:
+        """Take units and spreads from samples of latents and of their differences from frame to frame."""
+        for k, sample in enumerate((first_NC, difference_NC)):
+            deviation = sample.float().square().mean(0).sqrt()
+            self.unit[k] = deviation.square().mean().sqrt()
+            self.spread[k] = (deviation / self.unit[k]).clamp(min=LEAST_SPREAD)
+
+    # ------------------------------------------------------------------------------------------------- the parts
+
+    def angles(self, frames_T: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotary cosines and sines [T * S, d/2]: half of the channels turn with time, a quarter each with row and
+        column. Only differences of time count, so a world can be played for ever."""
+        h, w = self.cfg.grid
+        n = self.cfg.width // self.cfg.heads // 2
+        nt, ns = n // 2, n // 4
+        dev = frames_T.device
+        ft = 8.0 * 20.0 ** (-torch.arange(nt, device=dev) / max(nt - 1, 1)) / self.cfg.fps
+        fs = 1.5 * 10.0 ** (-torch.arange(ns, device=dev) / max(ns - 1, 1))
+        time = (frames_T.double()[:, None] * ft.double()).remainder(2 * torch.pi).float()
+        T = len(frames_T)
+        y, x = torch.arange(h, device=dev).float(), torch.arange(w, device=dev).float()
+        angle = torch.cat([
+            time[:, None, None].expand(T, h, w, nt),
+            (y[:, None] * fs)[None, :, None].expand(T, h, w, ns),
+            (x[:, None] * fs)[None, None].expand(T, h, w, ns),
+        ], -1).reshape(T * h * w, -1)  # fmt: skip
+        return angle.cos(), angle.sin()
+
+    def scales(self, t_BT: Tensor, first_T: Tensor, sigma_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Factors [B, T, 1, C] on what is noisy at the model's door, past the model, and on what it says: the best
+        linear guess is taken out, as in dit.py. A disturbed frame before makes differences larger."""
+        t = t_BT[:, :, None, None]
+        grown = (1 + sigma_B.square()).sqrt()[:, None, None, None]
+        s = torch.where(first_T[:, None, None], self.spread[0], self.spread[1] * grown)
+        energy = (t * s).square() + (1 - t).square()
+        return energy.rsqrt(), (t * s.square() - (1 - t)) / energy, s * energy.rsqrt()
+
+    def condition(
+        self, level_BT: Tensor | None, actions_BTA: Tensor, concepts_BV: Tensor, sigma_B: Tensor, first_T: Tensor
+    ) -> Tensor:
+        """[B, T, 1, D]; `level_BT` are noise levels, or None of frames that are seen."""
+        whole = self.concepts(concepts_BV) + self.disturbed(fourier(sigma_B, 64, 10.0))
+        c = self.action(actions_BTA) + whole[:, None]
+        c = c + first_T[:, None] * self.first
+        c = c + (self.seen if level_BT is None else self.noise(fourier(level_BT, 128)))
+        return F.silu(c)[:, :, None]
+
+    def enter(self, before_BTSC: Tensor, noisy_BTSC: Tensor) -> Tensor:
+        x: Tensor = self.inp(torch.cat([before_BTSC, noisy_BTSC], -1)) + self.place
+        return x
+
+    def leave(self, x_BTSD: Tensor, c_BT1D: Tensor) -> Tensor:
+        scale, shift = self.final(c_BT1D).chunk(2, -1)
+        y: Tensor = self.out(rms(x_BTSD) * (1 + scale) + shift)
+        return y
+
+    # --------------------------------------------------------------------------------------------------- training
+
+    def forward(
+        self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
+        sigma_B: Tensor, first_T: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean).
+
+        `seen_BTSC` are the frames as they are seen, disturbed by `sigma_B` of a difference's spread. `first_T` is true
+        for a frame that is the first of all; where the clip's first is not, it is only seen, and its velocity means
+        nothing.
+        """
+        T = seen_BTSC.shape[1]
+        before = torch.cat([torch.zeros_like(seen_BTSC[:, :1]), seen_BTSC[:, :-1]], 1)
+        enter, skip, leave = self.scales(t_BT, first_T, sigma_B)
+        x = torch.cat([
+            self.enter(seen_BTSC, torch.zeros_like(seen_BTSC)), self.enter(before, noisy_BTSC * enter)
+        ], 1)  # fmt: skip
+        told = (actions_BTA, concepts_BV, sigma_B, first_T)
+        drawn = self.condition(t_BT, *told)
+        mod = self.modulate(torch.cat([self.condition(None, *told), drawn], 1))
+        cos, sin = (a.repeat(2, 1) for a in self.angles(torch.arange(T, device=x.device)))
+        bias = self.bias(T, x.device)
+        for block in self.stack:
+            parts = (mod + block.modulation).chunk(6, -1)
+            q, k, v = block.heads_of(x, parts, cos, sin)
+            x = block.rest(x, _attend_twice(q, k, v, bias, T), parts)
+        said = self.leave(x[:, T:], drawn)
+        return skip * noisy_BTSC + leave * said.float()
+
+    def bias(self, T: int, device: torch.device) -> Tensor:
+        """Additive mask [2TS, TS] on the frames seen: those seen look at them up to themselves, those drawn at the ones
+        before; both only as far back as the window."""
+        i, j = torch.arange(T, device=device)[:, None], torch.arange(T, device=device)
+        near = i - j < self.cfg.window
+        may = torch.cat([(j <= i) & near, (j < i) & near])
+        S = self.cfg.places
+        mask = torch.zeros(may.shape, device=device).masked_fill(~may, -1e4)
+        return mask.repeat_interleave(S, 0).repeat_interleave(S, 1)
+
+    # ---------------------------------------------------------------------------------------------------- playing
+
+    def draw(
+        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, *, steps: int, sigma: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The next frame [B, S, C], by `steps` evaluations; it is not seen yet (see `see`)."""
+        B, S, C = len(concepts_BV), self.cfg.places, self.cfg.latent
+        first = past.last is None
+        before = torch.zeros(B, S, C) if past.last is None else past.last
+        unit = self.unit[0 if first else 1]
+        y = torch.randn(B, S, C, generator=generator)
+        levels = torch.linspace(0, 1, steps + 1)
+        for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
+            y = y + (until - t) * self._velocity(past, before, y, t, actions_BA, concepts_BV, sigma)
+        return before + y * unit
+
+    def _velocity(
+        self, past: Past, before: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor, sigma: float
+    ) -> Tensor:
+        B = len(y)
+        first = torch.tensor([past.last is None])
+        t_BT, sigma_B = torch.full((B, 1), t), torch.full((B,), sigma)
+        enter, skip, leave = self.scales(t_BT, first, sigma_B)
+        c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
+        x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
+        v = self.leave(x, c)
+        return (skip * y[:, None] + leave * v.float())[:, 0]
+
+    def see(
+        self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
+    ) -> Past:
+        """The past with one frame more."""
+        first = torch.tensor([past.last is None])
+        c = self.condition(None, actions_BA[:, None], concepts_BV, torch.full((len(frame_BSC),), sigma), first)
+        nothing = torch.zeros_like(frame_BSC)
+        _, kept = self._through(past, self.enter(frame_BSC[:, None], nothing[:, None]), c, keep=True)
+        return Past(keys=[k for k, _ in kept], values=[v for _, v in kept], last=frame_BSC, frames=past.frames + 1)
+
+    def _through(
+        self, past: Past, x_B1SD: Tensor, c: Tensor, *, keep: bool
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """One frame through the blocks, with what it sees of the past; with `keep` also the keys and values of the
+        frames that the next one will see."""
+        cos, sin = self.angles(torch.tensor([past.frames]))
+        mod, x = self.modulate(c), x_B1SD
+        kept: list[tuple[Tensor, Tensor]] = []
+        most = (self.cfg.window - 1) * self.cfg.places
+        for i, block in enumerate(self.stack):
+            parts = (mod + block.modulation).chunk(6, -1)
+            q, k, v = block.heads_of(x, parts, cos, sin)
+            if past.keys:
+                k, v = torch.cat([past.keys[i], k], 2), torch.cat([past.values[i], v], 2)
+            if keep:
+                kept.append((k[:, :, -most:], v[:, :, -most:]))
+                if i == len(self.blocks) - 1:
+                    break
+            x = block.rest(x, attend_fused(q, k, v), parts)
+        return x, kept
+
+
+def _attend_twice(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, T: int) -> Tensor:
+    """Attention of T frames seen and then T drawn, [B, heads, 2TS, d]: all look at those seen, as `bias` [2TS, TS] lets
+    them, and each one drawn at itself. In plain products, as `attend_plain`; half of the scores of a mask over all."""
+    half = q.shape[2] // 2
+    q = q * q.shape[-1] ** -0.5
+    scores = q @ k[:, :, :half].mT + bias.to(q.dtype)
+    seen = scores[:, :, :half].softmax(-1).to(v.dtype) @ v[:, :, :half]
+
+    def frames(x: Tensor) -> Tensor:
+        return x[:, :, half:].unflatten(2, (T, -1))
+
+    own = (frames(q) @ frames(k).mT).flatten(2, 3)
+    weights = torch.cat([scores[:, :, half:], own], -1).softmax(-1).to(v.dtype)
+    drawn = weights[..., :half] @ v[:, :, :half]
+    drawn = drawn + (weights[..., half:].unflatten(2, (T, -1)) @ frames(v)).flatten(2, 3)
+    both: Tensor = torch.cat([seen, drawn], 2)
+    return both

@@ -1,0 +1,281 @@
+"""Training of the live model (model/live.py) on rides of the world (world/rides.py).
+
+Every frame of a window is drawn at a noise level of its own from the frames before it as they are seen: a little
+disturbed, and, once the model draws well enough, partly drawn by the model itself. So it learns to go on from its own
+mistakes, as it must when it is played (scheduled sampling, Bengio et al., arXiv 1506.03099, for all frames at once).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haneul.data.shards import read_shard, shard_paths
+from haneul.model.checkpoint import Card, file_digest, load, load_into, save
+from haneul.model.codec import GROUP, Codec, CodecConfig
+from haneul.model.concepts import one_hot, sizes_of
+from haneul.model.live import LiveConfig, LiveModel
+from haneul.model.precision import autocast
+from haneul.train.optim import Muon, Optimisers, split
+from haneul.world.concepts import SLOTS
+from haneul.world.rides import RIDERS
+
+SAID = ("setting", "time", "kind", "color", "event")  #: slots that say what a ride is
+WARM = 60  #: steps until the learning rate is whole
+STRIDE = 2  #: logged frames to one that is drawn
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRecipe:
+    """`budget` is in seconds of wall clock; over its last third the learning rate falls to nothing."""
+
+    data: Path  # shards of rides
+    codec: Path
+    folder: Path  # where latents and checkpoints are kept
+    budget: float = 3600.0
+    batch: int = 8
+    frames: int = 14  # of a window
+    learning_rate: float = 2e-3
+    silent: float = 0.15  # share of slots that are left unsaid
+    disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
+    own: float = 0.5  # share of frames seen that the model drew itself, once it does
+    own_from: int = 800  # step from which on it does
+    ema: float = 0.998
+    threads: int = 2
+    save_every: float = 180.0
+    device: str = "cpu"
+    compile: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rides:
+    """Latents fp16 [n, 2, T, S, C] (index 1 of the second axis is the mirrored clip), keys [n, T, A], what each is."""
+
+    z: Tensor
+    keys: Tensor
+    said: list[dict[str, str]]
+
+
+@torch.no_grad()
+def encoded(codec: Codec, video_THW3: NDArray[np.uint8]) -> Tensor:
+    """Every frame alone, as it is and mirrored, fp16 [2, T, S, C]."""
+    x = torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
+    both = torch.stack([x, x.flip(-1)])
+    z = codec.encode_groups(both.repeat(1, 1, GROUP, 1, 1))  # [2, C, T, h, w]
+    return z.permute(0, 2, 3, 4, 1).flatten(2, 3).half()
+
+
+def said_of(spec: dict[str, Any]) -> dict[str, str]:
+    """The slots that say what a ride is, of its specification as shards keep it."""
+    subject = spec["subjects"][0]
+    return {
+        "setting": spec["setting"], "time": spec["time"], "event": spec["event"], "kind": subject["kind"],
+        "color": subject["color"],
+    }  # fmt: skip
+
+
+def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides:
+    """All rides of a folder of shards; their latents are kept in `cache`. Raises InputError where there are none."""
+    cache.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for path in shard_paths(data):
+        kept = cache / f"{path.stem}.pt"
+        if not kept.exists():
+            shard = read_shard(path)
+            keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
+            z = torch.stack([encoded(codec, video) for video in shard.video_nTHW3])
+            item = {"z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta]}
+            torch.save(item, kept.with_suffix(".tmp"))
+            kept.with_suffix(".tmp").replace(kept)
+            say(f"live: encoded {path.name}")
+        parts.append(torch.load(kept, mmap=True))
+    return Rides(
+        z=torch.cat([p["z"] for p in parts]), keys=torch.cat([p["keys"] for p in parts]),
+        said=[s for p in parts for s in p["said"]],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    z: Tensor  # [B, T, S, C]
+    actions: Tensor  # [B, T, A]
+    concepts: Tensor  # [B, V]
+
+
+def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Batch:
+    """Random windows of random clips, half of them mirrored."""
+    z, actions, said = [], [], []
+    for c in rng.choice(chosen, recipe.batch):
+        mirrored = int(rng.integers(2))
+        start = int(rng.integers(rides.z.shape[2] - recipe.frames + 1))
+        z.append(rides.z[c, mirrored, start : start + recipe.frames])
+        keys = rides.keys[c, start : start + recipe.frames]
+        actions.append(keys * torch.tensor([-1.0 if mirrored else 1.0, 1.0]))
+        said.append({slot: value for slot, value in rides.said[c].items() if rng.random() >= recipe.silent})
+    return Batch(
+        z=torch.stack(z).float().to(recipe.device), actions=torch.stack(actions).to(recipe.device),
+        concepts=one_hot(said, SLOTS).to(recipe.device),
+    )  # fmt: skip
+
+
+def targets(model: LiveModel, z: Tensor, seen: Tensor) -> Tensor:
+    """What is drawn of frames `z` after those `seen`, both [B, T, S, C]: the first whole, then differences."""
+    first = z[:, :1] / model.unit[0]
+    return torch.cat([first, (z[:, 1:] - seen[:, :-1]) / model.unit[1]], 1)
+
+
+def disturb(model: LiveModel, z: Tensor, sigma_B: Tensor) -> Tensor:
+    """Frames with noise of `sigma_B` times a difference's spread."""
+    return z + sigma_B[:, None, None, None] * torch.randn_like(z) * (model.spread[1] * model.unit[1])
+
+
+def loss_of(
+    model: LiveModel, net: Callable[..., Tensor], batch: Batch, recipe: LiveRecipe, *, own: float = 0.0,
+    starts: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """Mean squared error of the velocity; with `own`, so many of the frames seen are the model's own guesses."""
+    z, dev = batch.z, batch.z.device
+    B, T = z.shape[:2]
+    starts = bool(torch.rand(()) < 0.3) if starts is None else starts
+    first = torch.zeros(T, dtype=torch.bool, device=dev)
+    first[0] = starts
+    sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
+    t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+    seen = disturb(model, z, sigma)
+
+    def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        target = targets(model, z, seen)
+        noise = torch.randn_like(target)
+        mix = t[:, :, None, None]
+        noisy = mix * target + (1 - mix) * noise
+        with autocast(dev.type):
+            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first)
+        return v, target - noise, noisy + (1 - mix) * v
+
+    if own > 0:
+        with torch.no_grad():
+            guess = drawn(seen, t)[2]
+        unit = model.unit[1]
+        redrawn = torch.cat([z[:, :1], seen[:, :-1] + guess[:, 1:] * unit], 1)
+        which = torch.rand(B, T, 1, 1, device=dev) < own
+        seen = torch.where(which, redrawn, seen)
+        t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+    v, target, _ = drawn(seen, t)
+    error = (v - target).square().mean((2, 3))
+    return error.mean() if starts else error[:, 1:].mean()
+
+
+def checkpoint_of(recipe: LiveRecipe) -> Path:
+    return recipe.folder / "live.pt"
+
+
+def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
+    """Train for the budget, from the folder's checkpoint if there is one; returns the averaged model."""
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(recipe.threads)
+    tensors, card = load(recipe.codec, "codec")
+    codec = Codec(CodecConfig(**card.config))
+    load_into(codec, tensors, recipe.codec)
+    rides = read_rides(recipe.data, recipe.folder / "latents", codec.eval(), say)
+    every = np.arange(len(rides.said))
+    held, chosen = every[every % 32 == 31], every[every % 32 != 31]
+    model = LiveModel(cfg or LiveConfig(latent=codec.cfg.latent, concepts=sizes_of(SLOTS)))
+    path, step = checkpoint_of(recipe), 0
+    state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    if state is not None:
+        model.load_state_dict(state["model"])
+        step = state["step"]
+    else:
+        few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
+        model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
+    model.to(recipe.device)
+    ema = copy.deepcopy(model).requires_grad_(False)
+    if state is not None:
+        ema.load_state_dict(state["ema"])
+    matrices, rest = split(model)
+    adam = torch.optim.AdamW(rest, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimisers = Optimisers([Muon(matrices, lr=recipe.learning_rate, weight_decay=0.01), adam])
+    if state is not None:
+        optimisers.load_state_dict(state["optimisers"])
+    net = torch.compile(model) if recipe.compile else model
+    rng = np.random.default_rng([recipe.seed, step])
+    say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
+    begin = saved = told = time.monotonic()
+    recent: list[float] = []
+    first_step = step
+    while (elapsed := time.monotonic() - begin) < recipe.budget:
+        progress = elapsed / recipe.budget
+        optimisers.set_rate(min(1.0, (step + 1) / WARM) * min(1.0, max(0.02, (1 - progress) * 3)))
+        own = recipe.own if step >= recipe.own_from else 0.0
+        loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
+        optimisers.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimisers.step()
+        step += 1
+        recent.append(loss.item())
+        keep = min(recipe.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - keep)
+        now = time.monotonic()
+        if now - told > 30:
+            told = now
+            pace = (step - first_step) / (now - begin)
+            say(f"live: step {step}, {elapsed / 60:.1f} min, loss {np.mean(recent[-50:]):.4f}, {pace:.2f} steps/s")
+        if now - saved > recipe.save_every:
+            saved = now
+            _keep(path, model, ema, optimisers, step)
+    _keep(path, model, ema, optimisers, step)
+    say(f"live: held-out loss {held_loss(ema, rides, held, recipe):.4f} at step {step}")
+    return ema
+
+
+def _keep(path: Path, model: LiveModel, ema: LiveModel, optimisers: Optimisers, step: int) -> None:
+    state = {
+        "model": model.state_dict(), "ema": ema.state_dict(), "optimisers": optimisers.state_dict(), "step": step,
+        "config": asdict(model.cfg),
+    }  # fmt: skip
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+@torch.no_grad()
+def held_loss(model: LiveModel, rides: Rides, held: NDArray[np.int64], recipe: LiveRecipe) -> float:
+    """The loss on rides that were not trained on, by fixed random numbers; nan where there are none."""
+    if not len(held):
+        return float("nan")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        rng = np.random.default_rng(1)
+        batches = [draw(rides, held, replace(recipe, silent=0.0), rng) for _ in range(8)]
+        losses = [loss_of(model, model, batch, recipe, starts=False) for batch in batches]
+    return float(torch.stack(losses).mean())
+
+
+def export(recipe: LiveRecipe, output: Path) -> None:
+    """The averaged weights of the folder's checkpoint as a file in eight bits, with their card."""
+    state = torch.load(checkpoint_of(recipe), map_location="cpu", weights_only=True)
+    card = Card(
+        part="live", preset="live", config=state["config"],
+        recipe={
+            "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
+            "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()},
+            "codec_sha256": file_digest(recipe.codec),
+        },
+        data_ledger_root=json.loads((recipe.data / "manifest.json").read_text())["ledger_root"],
+        trained=time.strftime("%Y-%m-%d"),
+    )  # fmt: skip
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save(output, state["ema"], card, dtype=torch.int8)
