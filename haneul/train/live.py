@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.data.shards import read_shard, shard_paths
+from haneul.errors import InputError
 from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import GROUP, Codec, CodecConfig
 from haneul.model.concepts import one_hot, sizes_of
@@ -102,6 +103,8 @@ def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides
             kept.with_suffix(".tmp").replace(kept)
             say(f"live: encoded {path.name}")
         parts.append(torch.load(kept, mmap=True))
+    if not parts:
+        raise InputError(f"{data} holds no shards; make some with: haneul world render {data} --rides")
     return Rides(
         z=torch.cat([p["z"] for p in parts]), keys=torch.cat([p["keys"] for p in parts]),
         said=[s for p in parts for s in p["said"]],
@@ -183,7 +186,8 @@ def checkpoint_of(recipe: LiveRecipe) -> Path:
 
 
 def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
-    """Train for the budget, from the folder's checkpoint if there is one; returns the averaged model."""
+    """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts; returns the averaged
+    model."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     tensors, card = load(recipe.codec, "codec")
@@ -192,9 +196,11 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     rides = read_rides(recipe.data, recipe.folder / "latents", codec.eval(), say)
     every = np.arange(len(rides.said))
     held, chosen = every[every % 32 == 31], every[every % 32 != 31]
-    model = LiveModel(cfg or LiveConfig(latent=codec.cfg.latent, concepts=sizes_of(SLOTS)))
     path, step = checkpoint_of(recipe), 0
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    if state is not None:
+        cfg = LiveConfig(**state["config"])
+    model = LiveModel(cfg or LiveConfig(latent=codec.cfg.latent, concepts=sizes_of(SLOTS)))
     if state is not None:
         model.load_state_dict(state["model"])
         step = state["step"]
