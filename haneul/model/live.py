@@ -258,8 +258,9 @@ class LiveModel(nn.Module):
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
-        v = self.leave(x, c)
-        return (skip * y[:, None] + leave * v.float())[:, 0]
+        said = self.leave(x, c)
+        v: Tensor = skip * y[:, None] + leave * said.float()
+        return v[:, 0]
 
     def see(
         self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
