@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from haneul.backbones.native import read_part
+from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import load
 from haneul.model.concepts import sizes_of
-from haneul.model.live import LiveConfig, LiveModel, Past
+from haneul.model.live import FrameCode, LiveConfig, LiveModel, Past
 from haneul.train import live
-from haneul.train.recipes import Recipe
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
 from haneul.world.rides import RIDERS
@@ -83,13 +83,13 @@ def test_units_come_from_the_data(model: LiveModel) -> None:
 
 
 @pytest.fixture(scope="module")
-def recipe(tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
     folder = tmp_path_factory.mktemp("live")
     render_dataset(
         folder / "rides", Plan(clips=4, shard=2, seconds=2.0, sizes=((112, 64),), rides=True), workers=1
     )  # fmt: skip
     return live.LiveRecipe(
-        data=folder / "rides", codec=tiny.codec, folder=folder / "run", budget=6.0, batch=2, frames=5, threads=1,
+        data=folder / "rides", folder=folder / "run", budget=6.0, batch=2, frames=5, firsts=4, threads=1,
         compile=False, own_from=4,
     )  # fmt: skip
 
@@ -110,21 +110,21 @@ def test_it_learns_and_goes_on(recipe: live.LiveRecipe, trained: tuple[LiveModel
     assert torch.load(live.checkpoint_of(recipe), weights_only=True)["step"] > first["step"]
 
 
-def test_the_loss_falls(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], codec: object) -> None:
-    rides = live.read_rides(recipe.data, recipe.folder / "latents", codec)  # type: ignore[arg-type]
+def test_the_loss_falls(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path) -> None:
+    rides = live.read_rides(recipe.data, tmp_path, trained[0].code, lambda _: None)
     assert rides.z.shape == (4, 2, 25, 28, 16)
     assert rides.keys.shape == (4, 25, 2)
     every = np.arange(4)
     fresh = LiveModel(trained[0].cfg)
-    fresh.spread.copy_(trained[0].spread)
-    fresh.unit.copy_(trained[0].unit)
+    for name, buffer in fresh.named_buffers():
+        buffer.copy_(trained[0].get_buffer(name))
     assert live.held_loss(trained[0], rides, every, recipe) < 0.98 * live.held_loss(fresh, rides, every, recipe)
 
 
 def test_the_mirror_turns_the_keys_round(
-    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], codec: object
+    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
 ) -> None:
-    rides = live.read_rides(recipe.data, recipe.folder / "latents", codec)  # type: ignore[arg-type]
+    rides = live.read_rides(recipe.data, tmp_path, trained[0].code, lambda _: None)
     rng = np.random.default_rng(0)
     batch = live.draw(rides, np.array([0]), dataclasses.replace(recipe, batch=32, frames=25, silent=0.0), rng)
     plain = (batch.actions == rides.keys[0]).all(2).all(1)
@@ -148,7 +148,22 @@ def test_it_is_kept_with_its_card(
     assert load(tmp_path / "live.safetensors", "live")[1].part == "live"
 
 
-def test_no_rides_are_told(tiny: Recipe, tmp_path: Path) -> None:
-    empty = live.LiveRecipe(data=tmp_path, codec=tiny.codec, folder=tmp_path / "run", compile=False)
+def test_no_rides_are_told(tmp_path: Path) -> None:
+    empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):
         live.train_live(empty)
+
+
+def test_the_code_holds_what_a_frame_shows(recipe: live.LiveRecipe) -> None:
+    """With all components it is exact; with the first ones it errs by what the others hold."""
+    frames = live.frames_of(np.concatenate([read_shard(p).video_nTHW3[0] for p in shard_paths(recipe.data)]))
+    errors = []
+    for latent in (16, 64, 256):
+        code = FrameCode(latent, (4, 7))
+        code.fit(frames)
+        z = code.encode(frames)
+        assert z.shape == (len(frames), 28, latent)
+        errors.append(float((code.decode(z) - frames).square().mean()))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 1e-3
+    assert z.square().mean().item() == pytest.approx(1, rel=0.05)

@@ -15,7 +15,6 @@ from haneul.backbones.native import BUNDLED, read_part
 from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
 from haneul.model.checkpoint import file_digest
-from haneul.model.codec import GROUP, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
 from haneul.model.live import LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
@@ -42,13 +41,11 @@ class Live:
     def __init__(self, folder: Path = BUNDLED) -> None:
         self.folder = folder
         self.model, self.card = read_part(folder, "live", lambda config: LiveModel(LiveConfig(**config)))
-        self.codec, _ = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
         concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
-        if self.codec.cfg.latent != self.model.cfg.latent or concepts.sizes != self.model.cfg.concepts:
-            raise CheckpointError(f"live model, codec and concepts of {folder} do not belong together; fetch all again")
-        for part in (self.model, self.codec, concepts):
+        if concepts.sizes != self.model.cfg.concepts:
+            raise CheckpointError(f"live model and concepts of {folder} do not belong together; fetch both again")
+        for part in (self.model, concepts):
             part.eval().requires_grad_(False)
-        self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.reading = Reading(folder, shared_encoder(folder / "text_encoder.safetensors"), concepts)
         self.slots = concepts.cfg.slots
         try:
@@ -121,10 +118,7 @@ class Ride:
 
     def small(self, frame_SC: Tensor) -> Tensor:
         """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
-        with fast():
-            z = frame_SC.T.unflatten(1, self.live.model.cfg.grid)[None, :, None]
-            groups = self.live.codec.decode_groups(z)
-        return groups[0, 0, -groups.shape[2] // GROUP :].float().clamp(-1, 1)
+        return self.live.model.code.decode(frame_SC[None].float())[0].clamp(-1, 1)
 
     def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:
         """The same as bytes, uint8 [h, w, 3]."""

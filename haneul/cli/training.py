@@ -158,8 +158,7 @@ def train_live(budget: float, folder: Path | None, rides: int, batch: int, devic
     plan = Plan(clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True)
     render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
     recipe = live.LiveRecipe(
-        data=root / "rides", codec=WEIGHTS / "codec.safetensors", folder=root / "run", budget=budget, batch=batch,
-        device=device, compile=can_compile(),
+        data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),
     )  # fmt: skip
     live.train_live(recipe, say=say)
     output = root / "live.safetensors"

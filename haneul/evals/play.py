@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from haneul.world.scene import FPS, ClipSpec
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
 
 SECONDS = 4.0  #: that a key is held
+HOLDS = ((-1, 1), (1, 1), (0, 1), (0, 0))  #: steer, go: left, right, ahead, standing
 SKIP = 0.75  #: seconds after which its effect is measured
 FPS_GOAL, DELAY_GOAL = 12.0, 0.25
 
@@ -42,7 +44,7 @@ def pan(frames: Frames) -> float:
     most = W // 8
     columns = np.r_[most : round(0.34 * W), round(0.66 * W) : W - most]
     found = []
-    for before, after in zip(band[:-1], band[1:], strict=True):
+    for before, after in pairwise(band):
         shifts = range(-most, most + 1)
         errors = np.array([np.abs(after[:, columns] - before[:, columns - shift]).mean() for shift in shifts])
         best = int(errors.argmin())
@@ -95,11 +97,13 @@ def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
     for number in range(scenes):
         kind = list(RIDERS)[number % len(RIDERS)]
         spec = ride_spec(10_000 + number, SECONDS, kind=kind, only_held_out=True)
-        for name, one in (("model", lambda *keys: played(live, spec, *keys)), ("simulation", lambda *keys: simulated(spec, *keys))):  # noqa: B023, E501
-            left, right, ahead, stand = (one(*keys)[skip:] for keys in ((-1, 1), (1, 1), (0, 1), (0, 0)))
-            rows[name].append({
-                "left": pan(left), "right": pan(right), "ahead": pan(ahead), "going": stir(ahead), "standing": stir(stand),
-                "stops": float(RIDERS[kind].slowest == 0),
+        for name, found in rows.items():
+            left, right, ahead, stand = (
+                (played(live, spec, *keys) if name == "model" else simulated(spec, *keys))[skip:] for keys in HOLDS
+            )
+            found.append({
+                "left": pan(left), "right": pan(right), "ahead": pan(ahead), "going": stir(ahead),
+                "standing": stir(stand), "stops": float(RIDERS[kind].slowest == 0),
             })  # fmt: skip
         say(f"play: {spec.setting}, {kind}: " + ", ".join(f"{k} {v:.1f}" for k, v in rows["model"][-1].items()))
     return {name: summed(found) for name, found in rows.items()} | {"scenes": scenes}
@@ -117,7 +121,7 @@ def summed(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
 
 
 def long_ride(live: Live, say: Say, *, scenes: int = 4, seconds: float = 60.0) -> dict[str, Any]:
-    """The last five seconds against the first ones, of rides whose keys change all the time (as `haneul bench drift`)."""
+    """The last five seconds against the first ones, of rides whose keys change all the time (see drift.py)."""
     found = []
     for number in range(scenes):
         spec = ride_spec(20_000 + number, SECONDS, kind=list(RIDERS)[number % len(RIDERS)])

@@ -1,6 +1,6 @@
 """The live model: what a world looks like a twelfth of a second later, when somebody holds these keys.
 
-A causal transformer over frames of single-frame latents (codec.py). Each frame is drawn by a few steps of a flow that
+A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is drawn by a few steps of a flow that
 begins with noise, given the frames before it, the keys at each of them, and what the place is like. What is drawn is
 not the frame but its difference from the one before, in units of how much it usually is: nearly all of a frame is where
 it was a moment ago, or close by.
@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from .layers import attend_fused, fourier, rms, rotate
 
 LEAST_SPREAD = 1e-3
+PATCH = 16  #: pixels per latent row and column
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveConfig:
     """`window` is how many frames a frame is drawn from, itself included."""
 
-    latent: int = 160
+    latent: int = 128
     width: int = 192
     depth: int = 6
     heads: int = 4
@@ -55,6 +56,53 @@ class LiveConfig:
     def hidden(self) -> int:
         """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
         return -(-self.width * 8 // 3 // 64) * 64
+
+
+class FrameCode(nn.Module):
+    """Principal components of patches of PATCH x PATCH pixels of single frames, C of 768.
+
+    The video codec of the other models spends its channels on groups of four frames; of single frames it holds less
+    (docs/log.md), and its decoder takes longer than a frame may. Components are divided by the root of their deviation
+    and then all by one number, as in codec.py, so that fine detail is neither lost nor as loud as the layout.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.register_buffer("mean", torch.zeros(3 * PATCH**2))
+        self.register_buffer("basis", torch.zeros(latent, 3 * PATCH**2))
+        self.register_buffer("scale", torch.ones(latent))
+
+    @torch.no_grad()
+    def fit(self, frames_N3HW: Tensor) -> None:
+        """Take the components from a sample of frames in [-1, 1]."""
+        x = self.patches(frames_N3HW).flatten(0, 1)
+        self.mean.copy_(x.mean(0))
+        x = x - self.mean
+        variance, axes = torch.linalg.eigh(x.mT @ x / len(x))
+        latent = len(self.scale)
+        self.basis.copy_(axes.flip(1)[:, :latent].mT)
+        deviation = variance.flip(0)[:latent].clamp(min=1e-8).sqrt()
+        soft = deviation.sqrt()
+        self.scale.copy_(soft * (deviation / soft).square().mean().sqrt())
+
+    def patches(self, frames_N3HW: Tensor) -> Tensor:
+        """[N, S, 768]"""
+        return F.pixel_unshuffle(frames_N3HW, PATCH).flatten(2).mT
+
+    def encode(self, frames_N3HW: Tensor) -> Tensor:
+        """Frames in [-1, 1] -> [N, S, C]."""
+        z: Tensor = (self.patches(frames_N3HW) - self.mean) @ self.basis.mT / self.scale
+        return z
+
+    def decode(self, z_NSC: Tensor) -> Tensor:
+        """[N, S, C] -> frames [N, 3, H, W], about in [-1, 1] (not clamped)."""
+        x = (z_NSC * self.scale) @ self.basis + self.mean
+        return F.pixel_shuffle(x.mT.unflatten(2, self.grid), PATCH)
 
 
 @dataclass
@@ -111,6 +159,7 @@ class LiveModel(nn.Module):
         #: deviation of each channel of a first frame, and of a difference, in units of `unit`, their mean deviation
         self.register_buffer("spread", torch.ones(2, cfg.latent))
         self.register_buffer("unit", torch.ones(2))
+        self.code = FrameCode(cfg.latent, cfg.grid)
         self.inp = nn.Linear(2 * cfg.latent, D)
         self.place = nn.Parameter(torch.randn(S, D) * 0.02)
         self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn

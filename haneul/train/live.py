@@ -8,6 +8,7 @@ mistakes, as it must when it is played (scheduled sampling, Bengio et al., arXiv
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -22,10 +23,9 @@ from torch import Tensor
 
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
-from haneul.model.checkpoint import Card, file_digest, load, load_into, save
-from haneul.model.codec import GROUP, Codec, CodecConfig
+from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
-from haneul.model.live import LiveConfig, LiveModel
+from haneul.model.live import FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train.optim import Muon, Optimisers, split
 from haneul.world.concepts import SLOTS
@@ -43,11 +43,12 @@ class LiveRecipe:
     """`budget` is in seconds of wall clock; over its last third the learning rate falls to nothing."""
 
     data: Path  # shards of rides
-    codec: Path
     folder: Path  # where latents and checkpoints are kept
     budget: float = 3600.0
     batch: int = 8
     frames: int = 14  # of a window
+    first_every: int = 2  # steps to one that also learns to begin: first frames, of `firsts` windows
+    firsts: int = 48
     learning_rate: float = 2e-3
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
@@ -70,13 +71,25 @@ class Rides:
     said: list[dict[str, str]]
 
 
+def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
+    """[T, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
 @torch.no_grad()
-def encoded(codec: Codec, video_THW3: NDArray[np.uint8]) -> Tensor:
-    """Every frame alone, as it is and mirrored, fp16 [2, T, S, C]."""
-    x = torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
-    both = torch.stack([x, x.flip(-1)])
-    z = codec.encode_groups(both.repeat(1, 1, GROUP, 1, 1))  # [2, C, T, h, w]
-    return z.permute(0, 2, 3, 4, 1).flatten(2, 3).half()
+def encoded(code: FrameCode, video_THW3: NDArray[np.uint8]) -> Tensor:
+    """Every frame, as it is and mirrored, fp16 [2, T, S, C]."""
+    x = frames_of(video_THW3)
+    return torch.stack([code.encode(x), code.encode(x.flip(-1))]).half()
+
+
+def fitted(code: FrameCode, data: Path) -> None:
+    """Take the code from frames of all rides, a second apart."""
+    paths = shard_paths(data)
+    if not paths:
+        raise InputError(f"{data} holds no shards; make some with: haneul world render {data} --rides")
+    few = [read_shard(path).video_nTHW3[:: 1 + len(paths) // 8, ::12] for path in paths]
+    code.fit(torch.cat([frames_of(video.reshape(-1, *video.shape[2:])) for video in few]))
 
 
 def said_of(spec: dict[str, Any]) -> dict[str, str]:
@@ -88,8 +101,8 @@ def said_of(spec: dict[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides:
-    """All rides of a folder of shards; their latents are kept in `cache`. Raises InputError where there are none."""
+def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print) -> Rides:
+    """All rides of a folder of shards; their latents are kept in `cache`, which belongs to the code."""
     cache.mkdir(parents=True, exist_ok=True)
     parts = []
     for path in shard_paths(data):
@@ -97,14 +110,12 @@ def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides
         if not kept.exists():
             shard = read_shard(path)
             keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
-            z = torch.stack([encoded(codec, video) for video in shard.video_nTHW3])
+            z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
             item = {"z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta]}
             torch.save(item, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
             say(f"live: encoded {path.name}")
         parts.append(torch.load(kept, mmap=True))
-    if not parts:
-        raise InputError(f"{data} holds no shards; make some with: haneul world render {data} --rides")
     return Rides(
         z=torch.cat([p["z"] for p in parts]), keys=torch.cat([p["keys"] for p in parts]),
         said=[s for p in parts for s in p["said"]],
@@ -190,21 +201,21 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     model."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    tensors, card = load(recipe.codec, "codec")
-    codec = Codec(CodecConfig(**card.config))
-    load_into(codec, tensors, recipe.codec)
-    rides = read_rides(recipe.data, recipe.folder / "latents", codec.eval(), say)
-    every = np.arange(len(rides.said))
-    held, chosen = every[every % 32 == 31], every[every % 32 != 31]
     path, step = checkpoint_of(recipe), 0
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
     if state is not None:
         cfg = LiveConfig(**state["config"])
-    model = LiveModel(cfg or LiveConfig(latent=codec.cfg.latent, concepts=sizes_of(SLOTS)))
+    model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS)))
     if state is not None:
         model.load_state_dict(state["model"])
         step = state["step"]
     else:
+        fitted(model.code, recipe.data)
+    digest = hashlib.sha256(model.code.basis.numpy().tobytes()).hexdigest()[:16]
+    rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
+    every = np.arange(len(rides.said))
+    held, chosen = every[every % 32 == 31], every[every % 32 != 31]
+    if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
     model.to(recipe.device)
@@ -221,6 +232,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
     begin = saved = told = time.monotonic()
     recent: list[float] = []
+    firsts: list[float] = []
     first_step = step
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         progress = elapsed / recipe.budget
@@ -229,6 +241,11 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
         optimisers.zero_grad()
         loss.backward()
+        if step % recipe.first_every == 0:
+            begun = draw(rides, chosen, replace(recipe, batch=recipe.firsts, frames=1), rng)
+            first = loss_of(model, model, begun, recipe, starts=True)
+            first.backward()
+            firsts.append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimisers.step()
         step += 1
@@ -239,7 +256,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         if now - told > 30:
             told = now
             pace = (step - first_step) / (now - begin)
-            say(f"live: step {step}, {elapsed / 60:.1f} min, loss {np.mean(recent[-50:]):.4f}, {pace:.2f} steps/s")
+            losses = f"loss {np.mean(recent[-50:]):.4f}, of first frames {np.mean(firsts[-25:]):.4f}"
+            say(f"live: step {step}, {elapsed / 60:.1f} min, {losses}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
             saved = now
             _keep(path, model, ema, optimisers, step)
@@ -278,7 +296,6 @@ def export(recipe: LiveRecipe, output: Path) -> None:
         recipe={
             "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
             "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()},
-            "codec_sha256": file_digest(recipe.codec),
         },
         data_ledger_root=json.loads((recipe.data / "manifest.json").read_text())["ledger_root"],
         trained=time.strftime("%Y-%m-%d"),
