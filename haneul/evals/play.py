@@ -54,7 +54,7 @@ def pan(frames: Frames) -> float:
             bend = low - 2 * mid + high
             step = 0.5 * (low - high) / bend if bend > 1e-9 else 0.0
         found.append(best - most + step)
-    return float(np.median(found)) * 12 * 112 / W
+    return float(np.median(found)) * 12 * 112 / float(W)
 
 
 def stir(frames: Frames) -> float:

@@ -1,9 +1,9 @@
 """The live model: what a world looks like a twelfth of a second later, when somebody holds these keys.
 
-A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is drawn by a few steps of a flow that
-begins with noise, given the frames before it, the keys at each of them, and what the place is like. What is drawn is
-not the frame but its difference from the one before, in units of how much it usually is: nearly all of a frame is where
-it was a moment ago, or close by.
+A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is
+drawn by a few steps of a flow that begins with noise, given the frames before it, the keys at each of them, and what
+the place is like. What is drawn is not the frame but its difference from the one before, in units of how much it
+usually is: nearly all of a frame is where it was a moment ago, or close by.
 
 In training a clip stands in the sequence twice, as in teacher forcing for autoregressive diffusion (compare MAR, arXiv
 2406.11838, and CausVid, arXiv 2412.07772): once as it is seen, a little disturbed, and once as it is drawn, at noise
@@ -308,8 +308,7 @@ class LiveModel(nn.Module):
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
         said = self.leave(x, c)
-        v: Tensor = skip * y[:, None] + leave * said.float()
-        return v[:, 0]
+        return (skip * y[:, None] + leave * said.float())[:, 0]
 
     def see(
         self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
@@ -352,7 +351,8 @@ def _attend_twice(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, T: int) -> Tens
     seen = scores[:, :, :half].softmax(-1).to(v.dtype) @ v[:, :, :half]
 
     def frames(x: Tensor) -> Tensor:
-        return x[:, :, half:].unflatten(2, (T, -1))
+        parts: Tensor = x[:, :, half:].unflatten(2, (T, -1))
+        return parts
 
     own = (frames(q) @ frames(k).mT).flatten(2, 3)
     weights = torch.cat([scores[:, :, half:], own], -1).softmax(-1).to(v.dtype)
