@@ -95,7 +95,7 @@ def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
     rows: dict[str, list[dict[str, float]]] = {"model": [], "simulation": []}
     skip = round(SKIP * live.fps)
     for number in range(scenes):
-        kind = list(RIDERS)[number % len(RIDERS)]
+        kind = list(live.riders)[number % len(live.riders)]
         spec = ride_spec(10_000 + number, SECONDS, kind=kind, only_held_out=True)
         for name, found in rows.items():
             left, right, ahead, stand = (
@@ -124,7 +124,7 @@ def long_ride(live: Live, say: Say, *, scenes: int = 4, seconds: float = 60.0) -
     """The last five seconds against the first ones, of rides whose keys change all the time (see drift.py)."""
     found = []
     for number in range(scenes):
-        spec = ride_spec(20_000 + number, SECONDS, kind=list(RIDERS)[number % len(RIDERS)])
+        spec = ride_spec(20_000 + number, SECONDS, kind=list(live.riders)[number % len(live.riders)])
         rng, ride, frames = np.random.default_rng(number), Ride(live, scene_of(live, spec)), []
         steer, go = 0.0, 1.0
         for t in range(round(seconds * live.fps)):

@@ -160,7 +160,8 @@ class LiveModel(nn.Module):
         self.register_buffer("spread", torch.ones(2, cfg.latent))
         self.register_buffer("unit", torch.ones(2))
         self.code = FrameCode(cfg.latent, cfg.grid)
-        self.inp = nn.Linear(2 * cfg.latent, D)
+        self.inp = nn.Linear(cfg.latent, D)
+        self.around = nn.Linear(5 * cfg.latent, D, bias=False)  # of the frame before: itself, left, right, above, below
         self.place = nn.Parameter(torch.randn(S, D) * 0.02)
         self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn
         self.noise = nn.Sequential(nn.Linear(128, D), nn.SiLU(), nn.Linear(D, D))
@@ -233,8 +234,15 @@ class LiveModel(nn.Module):
         return F.silu(c)[:, :, None]
 
     def enter(self, before_BTSC: Tensor, noisy_BTSC: Tensor) -> Tensor:
-        x: Tensor = self.inp(torch.cat([before_BTSC, noisy_BTSC], -1)) + self.place
-        return x
+        """Tokens [B, T, S, D] of what is noisy over what stands there and beside it: things come from next door."""
+        h, w = self.cfg.grid
+        x = F.pad(before_BTSC.unflatten(2, (h, w)), (0, 0, 1, 1, 1, 1))
+        rows, columns = slice(1, h + 1), slice(1, w + 1)
+        beside = [
+            x[:, :, rows, columns], x[:, :, rows, :w], x[:, :, rows, 2:], x[:, :, :h, columns], x[:, :, 2:, columns]
+        ]  # fmt: skip
+        y: Tensor = self.inp(noisy_BTSC) + self.around(torch.cat(beside, -1).flatten(2, 3)) + self.place
+        return y
 
     def leave(self, x_BTSD: Tensor, c_BT1D: Tensor) -> Tensor:
         scale, shift = self.final(c_BT1D).chunk(2, -1)

@@ -47,13 +47,15 @@ class LiveRecipe:
     budget: float = 3600.0
     batch: int = 8
     frames: int = 14  # of a window
-    first_every: int = 2  # steps to one that also learns to begin: first frames, of `firsts` windows
-    firsts: int = 48
-    learning_rate: float = 2e-3
+    first_every: int = 3  # steps to one that also learns to begin: first frames, of `firsts` windows
+    firsts: int = 32
+    kinds: tuple[str, ...] = tuple(RIDERS)  # of the rides, those that are learned from
+    lowest: float = 0.35  # share of frames that are drawn from noise alone, which is where most is decided
+    learning_rate: float = 3e-3
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
     own: float = 0.5  # share of frames seen that the model drew itself, once it does
-    own_from: int = 800  # step from which on it does
+    own_from: int = 500  # step from which on it does
     ema: float = 0.998
     threads: int = 2
     save_every: float = 180.0
@@ -156,6 +158,12 @@ def disturb(model: LiveModel, z: Tensor, sigma_B: Tensor) -> Tensor:
     return z + sigma_B[:, None, None, None] * torch.randn_like(z) * (model.spread[1] * model.unit[1])
 
 
+def levels(B: int, T: int, recipe: LiveRecipe, device: torch.device) -> Tensor:
+    """Noise levels of frames: `lowest` of them 0, the others from 0 to 1, lower ones more often."""
+    t = torch.rand(B, T, device=device) ** 1.5
+    return torch.where(torch.rand(B, T, device=device) < recipe.lowest, torch.zeros_like(t), t)
+
+
 def loss_of(
     model: LiveModel, net: Callable[..., Tensor], batch: Batch, recipe: LiveRecipe, *, own: float = 0.0,
     starts: bool | None = None,
@@ -167,7 +175,7 @@ def loss_of(
     first = torch.zeros(T, dtype=torch.bool, device=dev)
     first[0] = starts
     sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
-    t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+    t = levels(B, T, recipe, dev)
     seen = disturb(model, z, sigma)
 
     def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -186,7 +194,7 @@ def loss_of(
         redrawn = torch.cat([z[:, :1], seen[:, :-1] + guess[:, 1:] * unit], 1)
         which = torch.rand(B, T, 1, 1, device=dev) < own
         seen = torch.where(which, redrawn, seen)
-        t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+        t = levels(B, T, recipe, dev)
     v, target, _ = drawn(seen, t)
     error = (v - target).square().mean((2, 3))
     return error.mean() if starts else error[:, 1:].mean()
@@ -213,8 +221,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         fitted(model.code, recipe.data)
     digest = hashlib.sha256(model.code.basis.numpy().tobytes()).hexdigest()[:16]
     rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
-    every = np.arange(len(rides.said))
-    held, chosen = every[every % 32 == 31], every[every % 32 != 31]
+    every = np.array([i for i, said in enumerate(rides.said) if said["kind"] in recipe.kinds])
+    held, chosen = every[31::32], np.delete(every, np.s_[31::32])
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
@@ -242,8 +250,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         optimisers.zero_grad()
         loss.backward()
         if step % recipe.first_every == 0:
-            begun = draw(rides, chosen, replace(recipe, batch=recipe.firsts, frames=1), rng)
-            first = loss_of(model, model, begun, recipe, starts=True)
+            few = replace(recipe, batch=recipe.firsts, frames=1, lowest=0.1)  # they are drawn by many steps
+            first = loss_of(model, model, draw(rides, chosen, few, rng), few, starts=True)
             first.backward()
             firsts.append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -295,7 +303,7 @@ def export(recipe: LiveRecipe, output: Path) -> None:
         part="live", preset="live", config=state["config"],
         recipe={
             "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
-            "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()},
+            "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items() if kind in recipe.kinds},
         },
         data_ledger_root=json.loads((recipe.data / "manifest.json").read_text())["ledger_root"],
         trained=time.strftime("%Y-%m-%d"),
