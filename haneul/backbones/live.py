@@ -73,6 +73,13 @@ class Live:
         digest = file_digest(self.folder / "live.safetensors")
         return Identity(model="haneul-live", weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
 
+    def small(self, frame_SC: Tensor) -> Tensor:
+        """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
+        with fast():
+            z = frame_SC.T.unflatten(1, self.model.cfg.grid)[None, :, None]
+            groups = self.codec.decode_groups(z)
+        return groups[0, 0, -groups.shape[2] // GROUP :].float().clamp(-1, 1)
+
     def scene(self, prompt: str, seed: int) -> Scene:
         """What a prompt calls for; what it leaves open is drawn by the seed. Raises InputError for what this model
         cannot play."""
@@ -119,13 +126,6 @@ class Ride:
             self._past = model.see(self._past, frame, actions, concepts)
         return frame[0]
 
-    def small(self, frame_SC: Tensor) -> Tensor:
-        """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
-        with fast():
-            z = frame_SC.T.unflatten(1, self.live.model.cfg.grid)[None, :, None]
-            groups = self.live.codec.decode_groups(z)
-        return groups[0, 0, -groups.shape[2] // GROUP :].float().clamp(-1, 1)
-
     def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:
-        """The same as bytes, uint8 [h, w, 3]."""
-        return ((self.small(frame_SC) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        """A frame as bytes at the model's own size, uint8 [h, w, 3]."""
+        return ((self.live.small(frame_SC) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
