@@ -15,6 +15,8 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from haneul.serve import children
+
 HEAD = struct.Struct(">II")  #: lengths of what is told and of the picture
 QUALITY = 88  #: of the JPEG pictures
 
@@ -52,6 +54,7 @@ def problem_of(error: BaseException) -> dict[str, Any]:
 
 
 def main() -> None:
+    children.begin(children.PLAY)
     out = Out(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # what else is printed must not come between
     threading.Thread(target=_outlive_nobody, name="parent", daemon=True).start()
