@@ -10,19 +10,23 @@ signed. Nothing is simulated: the model was shown rides (world/rides.py) and goe
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from haneul import screen
@@ -31,7 +35,7 @@ from haneul.backbones.live import Live, Ride
 from haneul.backbones.native import BUNDLED, read_part
 from haneul.config import Settings, load_settings
 from haneul.engine import Result, check_names, check_shape, manifest_of, warn_of
-from haneul.errors import InputError
+from haneul.errors import CheckpointError, InputError
 from haneul.model.precision import quickly
 from haneul.prompt import language
 from haneul.trust import stamp
@@ -49,10 +53,12 @@ LOOK = 2.0  #: seconds between two pictures that the screen looks at
 
 @dataclass(frozen=True)
 class Keys:
-    """What is held: `steer` from -1 (left, as the rider sees it) to 1, `go` from 0 to 1."""
+    """What is held: `steer` from -1 (left, as the rider sees it) to 1, `go` from 0 to 1. `number` is for whoever holds
+    them: a picture tells which it was drawn with."""
 
     steer: float = 0.0
     go: float = 0.0
+    number: int = 0
 
     def __post_init__(self) -> None:
         if not (-1 <= self.steer <= 1 and 0 <= self.go <= 1):
@@ -80,8 +86,9 @@ class World:
         unknown = warn_of(self.live.reading.unknown_words(text)) if text else []
         self.warnings = [*self._stamp.warnings, *flagged, *unknown]
         self.prompt = prompt
+        self.frames = 0  #: dreamt so far
         self._ride = Ride(self.live, self.scene)
-        self._number = self._stamp.number("play", text, self.seed, self.live.identity())
+        self._number = number_of(self._stamp, prompt, self.seed, self.live)
         self._kept: deque[Tensor] = deque(maxlen=round(MOST * self.live.fps))
         self._seen = 0
 
@@ -108,6 +115,7 @@ class World:
         """The first half of a step: the next frame as the model has it."""
         frame = self._ride.next(keys.steer, keys.go)
         self._kept.append(frame.half())
+        self.frames += 1
         return frame
 
     def paint(self, frame: Tensor) -> NDArray[np.uint8]:
@@ -119,34 +127,99 @@ class World:
         self._seen += 1
         return next(self._stamp.mark([picture], self._number))
 
+    def kept(self, seconds: float | None = None) -> Kept:
+        """The ride so far, or the last so many seconds of it. Raises InputError before the first step."""
+        frames = list(self._kept)  # a step that comes meanwhile is not part of it
+        if seconds is not None:
+            frames = frames[-max(1, round(seconds * self.fps)) :]
+        if not frames:
+            raise InputError("nothing was played yet, so there is nothing to save")
+        return Kept(
+            frames=torch.stack(frames), prompt=self.prompt, seed=self.seed, said=self.scene.said,
+            added=self.scene.added, warnings=tuple(self.warnings), weights_sha256=self.live.identity().weights_sha256,
+        )  # fmt: skip
+
     def save(
         self, output: str | Path, *, size: tuple[int, int] = (896, 512), overwrite: bool = False,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Result:  # fmt: skip
-        """The ride so far (the last MOST seconds of it) as a signed video, 24 frames a second, drawn anew by the
-        upscaler. Raises as `engine.make`, and InputError before the first step."""
-        kept = list(self._kept)
-        if not kept:
-            raise InputError("nothing was played yet, so there is nothing to save")
-        check_shape(max(len(kept) / self.fps, 0.1), size)
-        check_names(output, None, overwrite)
-        upscaler, _ = read_part(self.live.folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
-        upscaler.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        total = RATE * len(kept)
-        identity = self.live.identity()
-        with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
-            small = (self._ride.small(frame.float()) for frame in kept)
-            drawn = islice(quickly(upscaler.stream(small)), total)
-            sharp = all_steepened((frame.numpy() for frame in drawn), torch.get_num_threads())
-            number = self._stamp.number("ride", self._number, len(kept), size, *(f.numpy() for f in kept))
-            told = _told((fit(frame, size) for frame in sharp), total, progress)
-            video = Keep(self._stamp.mark(told, number), count=total)
-            write_video(video, unsigned, fps=RATE * self.fps)
-            warnings = [*self.warnings, *screen.made(self._settings, video.frames)]
-            manifest = manifest_of(Path(output).name, identity, mode="play", seed=self.seed, media=())
-            self._stamp.sign(unsigned, manifest, number)
-        report = {"prompt": self.prompt, "said": self.scene.said, "added": self.scene.added, "seed": self.seed}
-        return Result(path=Path(output), seed=self.seed, warnings=warnings, report=report)
+        """The ride so far (the last MOST seconds of it) as a signed video; see `save`."""
+        return save(
+            self.kept(), output, size=size, overwrite=overwrite, progress=progress, settings=self._settings,
+            live=self.live,
+        )  # fmt: skip
+
+
+def number_of(ours: stamp.Stamp, prompt: str, seed: int, live: Live) -> int:
+    """The number in the pictures of a world."""
+    text = language.check(prompt).encoded if prompt.strip() else ""
+    return ours.number("play", text, seed, live.identity())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A ride as it was dreamt, not drawn yet: latents fp16 [T, S, C], and what it was asked for with."""
+
+    frames: Tensor
+    prompt: str
+    seed: int
+    said: dict[str, str]
+    added: dict[str, str]
+    warnings: tuple[str, ...]
+    weights_sha256: str
+
+    def write(self, path: Path) -> None:
+        """As a file, to be drawn by another process."""
+        told = {name: value for name, value in vars(self).items() if name != "frames"}
+        save_file({"frames": self.frames.contiguous()}, path, {"ride": json.dumps(told)})
+
+    @classmethod
+    def read(cls, path: Path) -> Kept:
+        """The inverse of `write`. Raises InputError for another file."""
+        try:
+            with safe_open(path, "pt") as file:
+                told: dict[str, Any] = json.loads((file.metadata() or {})["ride"])
+                frames = file.get_tensor("frames")
+            return cls(frames=frames, **told | {"warnings": tuple(told["warnings"])})
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path.name} holds no ride ({error})") from error
+
+
+def save(
+    kept: Kept, output: str | Path, *, size: tuple[int, int] = (896, 512), overwrite: bool = False,
+    progress: Callable[[str, int, int], None] | None = None, settings: Settings | None = None, live: Live | None = None,
+) -> Result:  # fmt: skip
+    """A ride as a signed video, 24 frames a second, drawn anew by the upscaler.
+
+    Raises as `engine.make`, and CheckpointError where another live model dreamt it.
+    """
+    settings = settings or load_settings()
+    count = len(kept.frames)
+    live = live or Live(settings.weights or BUNDLED)
+    check_shape(max(count / live.fps, 0.1), size)
+    check_names(output, None, overwrite)
+    identity = live.identity()
+    if kept.weights_sha256 != identity.weights_sha256:
+        raise CheckpointError("this ride was dreamt by another live model, so it cannot be drawn; play it again")
+    ours = stamp.ready(settings)
+    upscaler, _ = read_part(live.folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
+    upscaler.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    total = RATE * count
+    with io.atomic_output(Path(output), overwrite=overwrite) as unsigned:
+        drawn = islice(quickly(upscaler.stream(live.small(frame.float()) for frame in kept.frames)), total)
+        sharp = all_steepened((frame.numpy() for frame in drawn), torch.get_num_threads())
+        world = number_of(ours, kept.prompt, kept.seed, live)
+        number = ours.number("ride", world, count, size, kept.frames.numpy())
+        told = _told((fit(frame, size) for frame in sharp), total, progress)
+        video = Keep(ours.mark(told, number), count=total)
+        write_video(video, unsigned, fps=RATE * live.fps)
+        warnings = [*kept.warnings, *screen.made(settings, video.frames)]
+        manifest = manifest_of(Path(output).name, identity, mode="play", seed=kept.seed, media=())
+        ours.sign(unsigned, manifest, number)
+    report = {
+        "prompt": kept.prompt, "said": kept.said, "added": kept.added, "model": asdict(identity), "warnings": warnings,
+    }  # fmt: skip
+    return Result(path=Path(output), seed=kept.seed, warnings=warnings, report=report)
 
 
 def _told(
@@ -164,6 +237,7 @@ class Shown:
 
     picture: NDArray[np.uint8]
     number: int  # of the frame, from 1
+    keys: Keys  # that it was drawn with
     delay: float  # seconds from the moment when its keys were read
 
 
@@ -172,7 +246,8 @@ class Player:
     whoever looks gets each picture as soon as it is there. Keys that change count from the next frame on.
 
     `look` is called with each picture, in one thread. Nobody has to keep up: where looking takes longer than a frame,
-    the world waits. What goes wrong ends the ride, and `failure` says what.
+    the world waits. What goes wrong ends the ride, and `failure` says what. A world that was stopped goes on with
+    another player.
     """
 
     def __init__(self, world: World, look: Callable[[Shown], None]) -> None:
@@ -193,6 +268,10 @@ class Player:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def wait(self) -> None:
+        """Until the ride has ended."""
+        self._thread.join()
+
     @property
     def over(self) -> bool:
         return not self._thread.is_alive()
@@ -203,13 +282,13 @@ class Player:
         painted: Future[None] | None = None
         try:
             with ThreadPoolExecutor(1, thread_name_prefix="paint") as painter:
-                due, number = time.monotonic(), 0
+                due = time.monotonic()
                 while not self._over.is_set():
-                    began = time.monotonic()
-                    frame, number = self.world.dream(self.keys), number + 1
+                    began, keys = time.monotonic(), self.keys
+                    frame = self.world.dream(keys)
                     if painted is not None:
                         painted.result()
-                    painted = painter.submit(self._paint, frame, number, began)
+                    painted = painter.submit(self._paint, frame, self.world.frames, keys, began)
                     due += beat
                     wait = due - time.monotonic()
                     if wait > 0:
@@ -222,6 +301,6 @@ class Player:
             self.failure = error
             self._over.set()
 
-    def _paint(self, frame: Tensor, number: int, began: float) -> None:
+    def _paint(self, frame: Tensor, number: int, keys: Keys, began: float) -> None:
         picture = self.world.paint(frame)
-        self._look(Shown(picture=picture, number=number, delay=time.monotonic() - began))
+        self._look(Shown(picture=picture, number=number, keys=keys, delay=time.monotonic() - began))

@@ -26,6 +26,7 @@ from haneul.model.checkpoint import Card, file_digest, load, load_into, save
 from haneul.model.codec import Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig, sizes_of
 from haneul.model.dit import DiT, DiTConfig
+from haneul.model.live import LiveConfig, LiveModel
 from haneul.model.presets import preset
 from haneul.train.codec import CodecRecipe, train_codec
 from haneul.train.recipes import Recipe
@@ -34,6 +35,7 @@ from haneul.video.io import write_mp4
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
+from haneul.world.rides import RIDERS
 
 #: Reads words and concepts, so that both ways in are tested.
 TINY_DIT = DiTConfig(latent=16, width=64, depth=2, heads=2, truth=12, text=384, concepts=sizes_of(SLOTS))
@@ -113,19 +115,24 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     concepts = ConceptsConfig(slots=dict(SLOTS), width=32, heads=2, depth=1)
     codec = CodecConfig(latent=16, width=16, learned=False)
     upscaler = UpscalerConfig(width=8, depth=1, fine=4, scale=4)
+    live = LiveConfig(latent=16, width=32, depth=1, heads=2, concepts=sizes_of(SLOTS))
+    riders = {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()}
+    recipes = {
+        "concepts": {"text_encoder_sha256": file_digest(BUNDLED / "text_encoder.safetensors")},
+        "live": {"riders": riders},
+    }
     parts = {
         "dit": (DiT(dit), dit),
         "concepts": (ConceptReader(concepts), concepts),
         "codec": (Codec(codec), codec),
         "upscaler": (Upscaler(upscaler), upscaler),
+        "live": (LiveModel(live), live),
     }
     for name, (module, config) in parts.items():
-        recipe = (
-            {"text_encoder_sha256": file_digest(BUNDLED / "text_encoder.safetensors")} if name == "concepts" else {}
-        )
         card = Card(
-            part=name, preset="nano", config=dataclasses.asdict(config), recipe=recipe, data_ledger_root="ab" * 32
-        )
+            part=name, preset="nano", config=dataclasses.asdict(config), recipe=recipes.get(name, {}),
+            data_ledger_root="ab" * 32,
+        )  # fmt: skip
         save(folder / f"{name}.safetensors", alive(module).state_dict(), card)
     for name in ("text_encoder.safetensors", "known_words.json", "scenes.json"):
         (folder / name).symlink_to(BUNDLED / name)

@@ -16,12 +16,13 @@ needs_browser = pytest.mark.skipif(
     not CHROMIUM, reason="these take minutes; name a browser with HANEUL_CHROMIUM=/path/to/chromium to run them"
 )
 PATIENCE = 120_000  # milliseconds: for a slow machine
-ROOMS = ("create", "library", "edit", "board", "compare", "glass", "queue", "admin")
+ROOMS = ("create", "library", "edit", "board", "play", "compare", "glass", "queue", "admin")
 #: What is there once a room has what it asks the service for; elsewhere its title.
 THERE = {
     "glass": ".scenes li",
     "library": ".window .badge",
     "edit": ".clip .face, .film",
+    "play": ".screen.live",
     "queue": ".figures strong",
     "admin": ".policy select",
 }

@@ -5,7 +5,7 @@ Results go to stdout, everything else to stderr. Exit codes: those of `haneul.er
 when interrupted.
 """
 
-from haneul.cli import bench, facts, film, models, scale, screen, serve, studio, training, video, world
+from haneul.cli import bench, facts, film, models, play, scale, screen, serve, studio, training, video, world
 from haneul.cli.base import DURATION, SIZE, Group, main, progress_display, run
 from haneul.cli.training import train
 
@@ -18,6 +18,7 @@ __all__ = [
     "film",
     "main",
     "models",
+    "play",
     "progress_display",
     "run",
     "scale",

@@ -57,6 +57,8 @@ def _config(data: Path | None, **given: Any) -> ServeConfig:
 @click.option("--standby/--no-standby", default=True, help="Whether a second API process waits, should one die.")
 @click.option("--model", metavar="FOLDER|NAME", help="An open checkpoint that videos are made with.")
 @click.option("--steps", type=int, help="Sampling steps where a request names none.  [default: the model's]")
+@click.option("--worlds", type=int, help="Worlds that are played at once.  [default: 1]")
+@click.option("--world-idle", type=DURATION, hidden=True)
 @click.option("--require-key", is_flag=True, help="Ask for keys on a loopback address too.")
 @click.option("--origin", "origins", multiple=True, metavar="URL", help="Web pages that may call. Repeat it.")
 @click.option(

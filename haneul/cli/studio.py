@@ -25,6 +25,13 @@ PORT = 8000
 @DATA
 def studio(port: int | None, workers: int, steps: int | None, browser: bool, data: Path | None) -> None:
     """Open the studio: make, keep, edit and examine videos in the browser. Only this machine can reach it."""
+    opened(data, port=port, workers=workers, steps=steps, browser=browser)
+
+
+def opened(
+    data: Path | None, *, port: int | None, workers: int, steps: int | None = None, browser: bool = True, room: str = ""
+) -> None:
+    """Serves the studio until asked to end, and opens the browser in a room of it."""
     _check_installed()
     from haneul.errors import OutputError
     from haneul.serve import logs, supervise
@@ -38,16 +45,16 @@ def studio(port: int | None, workers: int, steps: int | None, browser: bool, dat
             raise
         listening = supervise.listen(_config(data, port=0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    click.echo(url)
+    click.echo(f"{url}{room}")
     if browser:
-        threading.Thread(target=_open, args=(url,), daemon=True).start()
+        threading.Thread(target=_open, args=(url, room), daemon=True).start()
     supervise.Supervisor(config, listening).run()
 
 
-def _open(url: str) -> None:
+def _open(url: str, room: str) -> None:
     """Opens the browser once the service answers."""
     for _ in range(300):
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}healthz", timeout=1):
-            webbrowser.open(url)
+            webbrowser.open(f"{url}{room}")
             return
         time.sleep(0.1)

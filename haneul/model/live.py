@@ -58,6 +58,20 @@ class LiveConfig:
         return -(-self.width * 8 // 3 // 64) * 64
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How weights are best played: evaluations for a frame, for the one that begins all, and how disturbed frames are
+    said to be that are seen, in a difference's spread."""
+
+    steps: int = 4
+    first_steps: int = 16
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0:
+            raise ValueError("a frame takes at least one evaluation, and no disturbance is below 0")
+
+
 class FrameCode(nn.Module):
     """Principal components of patches of PATCH x PATCH pixels of single frames, C of 768.
 

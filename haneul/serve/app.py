@@ -29,6 +29,7 @@ from haneul.serve import (
     ledger_api,
     library_api,
     other_api,
+    play_api,
     problems,
     queue_api,
     studio,
@@ -54,6 +55,7 @@ def create_app(config: ServeConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
         yield
+        await service.plays.stop()
         await run_in_threadpool(service.stop)
 
     app = FastAPI(
@@ -73,6 +75,7 @@ def create_app(config: ServeConfig) -> FastAPI:
         cuts_api,
         export_api,
         boards_api,
+        play_api,
         feedback_api,
         queue_api,
         admin_api,

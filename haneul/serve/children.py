@@ -14,7 +14,11 @@ from pathlib import Path
 from haneul.serve.config import ServeConfig
 
 _TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
-API, WORKER = "haneul-api", "haneul-worker"  #: what the system calls the processes, where it lets them say so
+API, WORKER, PLAY = (
+    "haneul-api",
+    "haneul-worker",
+    "haneul-play",
+)  #: what the system calls the processes, where it lets them say so
 
 
 def name_of(pid: int) -> str:
@@ -24,7 +28,7 @@ def name_of(pid: int) -> str:
 
 def api(config: ServeConfig, listening: socket.socket, gate: Connection | None) -> None:
     """Answers. With a `gate`, begins with the first word there; at its end, never."""
-    _begin(API)
+    begin(API)
     from haneul.serve import logs
     from haneul.serve.app import serve
 
@@ -35,7 +39,7 @@ def api(config: ServeConfig, listening: socket.socket, gate: Connection | None) 
 
 def worker(config: ServeConfig, threads: int) -> None:
     """Makes videos."""
-    _begin(WORKER)
+    begin(WORKER)
     with contextlib.suppress(OSError):
         os.nice(10)  # whoever waits for an answer comes first, before what is loaded here too
     from haneul.serve import logs
@@ -45,7 +49,7 @@ def worker(config: ServeConfig, threads: int) -> None:
     run(config, orphan=_orphan(), threads=threads)
 
 
-def _begin(name: str) -> None:
+def begin(name: str) -> None:
     """In a session of its own: Ctrl-C in a terminal is for the supervisor, which ends its children in order. And Linux
     divides a processor between sessions first, so that who answers does not wait for those who compute."""
     with contextlib.suppress(OSError):

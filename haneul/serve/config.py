@@ -32,6 +32,8 @@ class ServeConfig:
     queue_limit: int = 1000  #: jobs that wait, of all keys
     queue_limit_per_key: int = 500
     retention: float = 7 * 86400.0  #: how long finished videos and uploaded files are kept
+    worlds: int = 1  #: that are played at once, each by a program of two busy threads; 0: none
+    world_idle: float = 20.0  #: how long a world waits for somebody to look at it again
     grace: float = 30.0  #: for what is running when the service is asked to stop; then it is handed over
     max_body: int = 128 * 2**20
     max_pixels: int = 1920 * 1920  #: of a video that is asked for
@@ -40,7 +42,7 @@ class ServeConfig:
     log_prompts: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("lease", "grace", "retention", "max_seconds"):
+        for name in ("lease", "grace", "retention", "max_seconds", "world_idle"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} is {getattr(self, name)!r}; give a number of seconds above 0")
         for name in ("max_attempts", "queue_limit", "queue_limit_per_key", "max_body", "max_pixels"):
@@ -54,6 +56,8 @@ class ServeConfig:
             raise InputError(f"the port is {self.port}; give 1 to 65535, or 0 for a free one")
         if not 0 <= self.workers <= 64:
             raise InputError(f"{self.workers} workers cannot be started; choose 0 to 64")
+        if not 0 <= self.worlds <= 64:
+            raise InputError(f"{self.worlds} worlds cannot be played at once; choose 0 to 64")
         if self.steps is not None and not 1 <= self.steps <= 200:
             raise InputError(f"{self.steps} steps is out of range; choose 1 to 200")
 

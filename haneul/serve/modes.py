@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from haneul import assemble, edits, engine, storyboard
-from haneul.backbones.base import Backbone, Glimpse, Memory, Progress
+from haneul.backbones.base import Backbone, Glimpse, Identity, Memory, Progress
 from haneul.config import Settings
 from haneul.errors import InputError
 from haneul.serve.jobs import Job
@@ -80,6 +80,7 @@ def make(job: Job, bench: Bench, folder: Path, watch: Watch) -> Made:
         given["size"] = tuple(request["size"])
     media = [_local(bench.store, key) for key in request.get("media", [])]
     output = folder / "video.mp4"
+    identity = bench.backbone.identity()
     if job.mode == "storyboard":
         shots = KeptShots(bench.store, job.id, output.with_suffix(".shots"))
         report = film(request, media, bench, output, dataclasses.replace(watch, progress=carrying(watch, shots)))
@@ -91,12 +92,22 @@ def make(job: Job, bench: Bench, folder: Path, watch: Watch) -> Made:
             settings=bench.settings, backbone=bench.backbone,
         )  # fmt: skip
         report, seed = joined.report, joined.seed
+    elif job.mode == "play":
+        from haneul import play  # not needed by whoever answers, who imports this too
+
+        ridden = play.save(
+            play.Kept.read(media[0]), output, size=given["size"], overwrite=True, progress=watch.progress,
+            settings=bench.settings,
+        )  # fmt: skip
+        report, seed = ridden.report, ridden.seed
+        report.pop("prompt", None)
+        identity = Identity(**report["model"])
     else:
         files = {"output": output, "overwrite": True, "stream": folder / LIVE}
         result = FUNCTIONS[job.mode](prompt, media, given | options | files)
         report, seed = result.report, result.seed
         report.pop("prompt", None)  # what a store says about a video must not repeat what its maker wrote
-    return finish(output, folder, bench, seed, report)
+    return finish(output, folder, bench, seed, report, identity)
 
 
 def seed_of(job: str) -> int:
@@ -187,7 +198,7 @@ def _local(store: Store, key: str) -> Path:
         raise InputError("a picture or video that was given is not there any more") from None
 
 
-def finish(video: Path, folder: Path, bench: Bench, seed: int, report: dict[str, Any]) -> Made:
+def finish(video: Path, folder: Path, bench: Bench, seed: int, report: dict[str, Any], identity: Identity) -> Made:
     """Thumbnail and sprite sheet of a finished video, each signed as made of it, and what is told about all three."""
     info = io.probe(video)
     frames = info.frames or sum(1 for _ in io.stream_video(video))
@@ -199,7 +210,7 @@ def finish(video: Path, folder: Path, bench: Bench, seed: int, report: dict[str,
         np.stack(kept), columns=columns, rows=-(-len(kept) // columns), width=min(240, info.width)
     )  # fmt: skip
     pictures = {"thumbnail": (folder / "thumbnail.webp", thumbnail), "spritesheet": (folder / "spritesheet.jpg", sheet)}
-    signer, identity = find_signer(bench.settings), bench.backbone.identity()  # the engine has just checked it
+    signer = find_signer(bench.settings)  # the engine has just checked it
     files = {"video": video}
     for name, (path, picture) in pictures.items():
         manifest = engine.manifest_of(path.name, identity, mode=name, seed=seed, media=(video,))

@@ -29,6 +29,7 @@ from haneul.serve.jobs import PRIORITIES, Counts, Job, JobEngine, NewJob
 from haneul.serve.keys import LOCAL, Key, Keys
 from haneul.serve.library import Library
 from haneul.serve.media import Given, Media
+from haneul.serve.plays import Plays
 from haneul.serve.problems import Problem, not_found
 from haneul.serve.prompting import Prompting
 from haneul.serve.store import Store, StoreError
@@ -73,6 +74,7 @@ class Service:
         self.store: Store = store_of(config)
         self.library = Library(config.data / "library.sqlite", self.jobs)
         self.prompting = Prompting()
+        self.plays = Plays(config)
         self.keys = Keys(self.db)
         self.outside = Outside(config.trusted_hosts)
         self.media = Media(config, self.db, self.store, self.outside)

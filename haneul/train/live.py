@@ -25,7 +25,7 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
-from haneul.model.live import FrameCode, LiveConfig, LiveModel
+from haneul.model.live import Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train.optim import Muon, Optimisers, split
 from haneul.world.concepts import SLOTS
@@ -296,11 +296,11 @@ def held_loss(model: LiveModel, rides: Rides, held: NDArray[np.int64], recipe: L
     return float(torch.stack(losses).mean())
 
 
-def export(recipe: LiveRecipe, output: Path) -> None:
+def export(recipe: LiveRecipe, output: Path, drawing: Drawing | None = None) -> None:
     """The averaged weights of the folder's checkpoint as a file in eight bits, with their card."""
     state = torch.load(checkpoint_of(recipe), map_location="cpu", weights_only=True)
     card = Card(
-        part="live", preset="live", config=state["config"],
+        part="live", preset="live", config=state["config"], sampling=asdict(drawing or Drawing()), commit=commit(),
         recipe={
             "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
             "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items() if kind in recipe.kinds},

@@ -11,12 +11,13 @@ const ROOMS = {
   clip: () => import("./clip.js"),
   edit: () => import("./edit.js"),
   board: () => import("./board.js"),
+  play: () => import("./play.js"),
   compare: () => import("./compare.js"),
   glass: () => import("./glass.js"),
   queue: () => import("./queue.js"),
   admin: () => import("./admin.js"),
 };
-const NAV = ["create", "library", "edit", "board", "compare", "glass", "queue"];
+const NAV = ["create", "library", "edit", "board", "play", "compare", "glass", "queue"];
 const HIDDEN = { clip: "library", admin: "queue" }; // rooms that belong to another one's entry
 
 const room = document.getElementById("room");

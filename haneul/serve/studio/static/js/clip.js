@@ -83,7 +83,7 @@ export async function show(place, [id], signal) {
       h("div", { class: "stack" },
         h("section", { class: "card stack" }, stars(clip), folder(clip), facts,
           Object.keys(understood).length ? h("div", { class: "chips" }, Object.entries(understood).map(([name, value]) => h("span", { class: report.expanded && name in report.expanded ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))))) : null),
-        clip.mode === "assemble" ? null : once(clip, recipe))),
+        ["assemble", "play"].includes(clip.mode) ? null : once(clip, recipe))),
     await family(clip, signal));
 }
 

@@ -8,7 +8,7 @@ import { button, card, choice, complain, field } from "./parts.js";
 const PAGE = 60;
 const GAP = 16;
 const TEXT = 112; // height of a card below its face
-const MODES = ["generate", "extend", "connect", "loop", "retake", "keyframes", "remix", "inpaint", "blend", "assemble", "storyboard"];
+const MODES = ["generate", "extend", "connect", "loop", "retake", "keyframes", "remix", "inpaint", "blend", "assemble", "storyboard", "play"];
 
 /** Cards in a window: rows are placed by number, and pages of clips fetched as they come near. */
 export function windowed(query, { signal, empty, make }) {
