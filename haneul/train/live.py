@@ -28,6 +28,7 @@ from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.live import Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train.optim import Muon, Optimisers, split
+from haneul.train.pipeline import commit
 from haneul.world.concepts import SLOTS
 from haneul.world.rides import RIDERS
 
@@ -250,8 +251,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         optimisers.zero_grad()
         loss.backward()
         if step % recipe.first_every == 0:
-            few = replace(recipe, batch=recipe.firsts, frames=1, lowest=0.1)  # they are drawn by many steps
-            first = loss_of(model, model, draw(rides, chosen, few, rng), few, starts=True)
+            begins = replace(recipe, batch=recipe.firsts, frames=1, lowest=0.1)  # they are drawn by many steps
+            first = loss_of(model, model, draw(rides, chosen, begins, rng), begins, starts=True)
             first.backward()
             firsts.append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
