@@ -15,7 +15,7 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import load
 from haneul.model.concepts import sizes_of
-from haneul.model.live import FrameCode, LiveConfig, LiveModel, Past
+from haneul.model.live import SHIFTS, FrameCode, LiveConfig, LiveModel, Past
 from haneul.train import live
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
@@ -24,10 +24,17 @@ from haneul.world.rides import RIDERS
 TINY = LiveConfig(latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), window=4)
 
 
+def moved_of(model: LiveModel, z: torch.Tensor) -> torch.Tensor:
+    """As training has it: the first frame comes from nothing."""
+    first = torch.zeros(len(z), 1, TINY.places, len(SHIFTS), TINY.latent)
+    return torch.cat([first, model.moved_of(z[:, :-1])], 1)
+
+
 @pytest.fixture
 def model() -> LiveModel:
     torch.manual_seed(0)
     net = LiveModel(TINY)
+    net.code.fit(torch.rand(8, 3, 32, 48))
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -39,11 +46,12 @@ def test_played_it_is_what_was_trained(model: LiveModel) -> None:
     B, T, S, C = 2, 7, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
     concepts, t = torch.randn(B, 7), torch.rand(1, T).expand(B, T)
-    whole = model(z, y, t, actions, concepts, torch.zeros(B), torch.arange(T) == 0)
+    moved = moved_of(model, z)
+    whole = model(z, y, t, actions, concepts, torch.zeros(B), torch.arange(T) == 0, moved)
     past = Past()
     for i in range(T):
         before = torch.zeros(B, S, C) if past.last is None else past.last
-        v = model._velocity(past, before, y[:, i], float(t[0, i]), actions[:, i], concepts, 0.0)
+        v = model._velocity(past, before, moved[:, i : i + 1], y[:, i], float(t[0, i]), actions[:, i], concepts, 0.0)
         torch.testing.assert_close(v, whole[:, i], atol=1e-4, rtol=1e-4)
         past = model.see(past, z[:, i], actions[:, i], concepts)
     assert past.frames == T
@@ -54,9 +62,9 @@ def test_a_frame_knows_nothing_of_later_ones(model: LiveModel) -> None:
     B, T, S, C = 1, 5, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
     rest = (torch.rand(B, T), actions, torch.randn(B, 7), torch.zeros(B), torch.zeros(T, dtype=torch.bool))
-    first = model(z, y, *rest)
+    first = model(z, y, *rest, moved_of(model, z))
     z[:, 3], actions[:, 4] = 5.0, 5.0
-    second = model(z, y, *rest)
+    second = model(z, y, *rest, moved_of(model, z))
     torch.testing.assert_close(first[:, :4], second[:, :4])
     assert not torch.allclose(first[:, 4], second[:, 4])
 
@@ -73,6 +81,23 @@ def test_a_world_can_be_played_for_ever(model: LiveModel) -> None:
         return model.draw(past, actions, concepts, steps=2, generator=torch.Generator().manual_seed(1))
 
     torch.testing.assert_close(after(5), after(100_005), atol=1e-3, rtol=1e-3)
+
+
+def test_what_moved_is_what_stood_there(model: LiveModel) -> None:
+    """Frames of one row of patches that slide by whole pixels: the shift that was made gives the next frame, inside."""
+    code = FrameCode(768, (2, 3))
+    wide = torch.rand(1, 3, 32, 80)
+    code.fit(torch.rand(200, 3, 32, 48))
+    model.code = code
+    for right, down in ((5, 0), (-9, 0), (3, 1)):
+        before = wide[:, :, :, 16:64]
+        after = torch.roll(wide, (down, right), (2, 3))[:, :, :, 16:64]
+        z, target = code.encode(before), code.encode(after)
+        guess = z + model.moved(z)[:, :, SHIFTS.index((right, down))] * model.unit[1]
+        inside = (slice(None), slice(None), slice(down, None), slice(9, -9))
+        error = (code.decode(guess) - code.decode(target))[inside].abs().max()
+        assert error < 1e-3
+        assert (code.decode(z) - code.decode(target))[inside].abs().max() > 0.1
 
 
 def test_units_come_from_the_data(model: LiveModel) -> None:

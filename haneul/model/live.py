@@ -3,7 +3,9 @@
 A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is
 drawn by a few steps of a flow that begins with noise, given the frames before it, the keys at each of them, and what
 the place is like. What is drawn is not the frame but its difference from the one before, in units of how much it
-usually is: nearly all of a frame is where it was a moment ago, or close by.
+usually is: nearly all of a frame is where it was a moment ago, or close by. So for each patch the model says first how
+far what is there has moved, as a mixture of the frame before shifted by a few pixels this way or that (dynamic neural
+advection, Finn et al., arXiv 1605.07157), and the flow only draws what is left: what came into view, or turned.
 
 In training a clip stands in the sequence twice, as in teacher forcing for autoregressive diffusion (compare MAR, arXiv
 2406.11838, and CausVid, arXiv 2412.07772): once as it is seen, a little disturbed, and once as it is drawn, at noise
@@ -24,6 +26,10 @@ from torch import Tensor, nn
 
 from .layers import attend_fused, fourier, rms, rotate
 
+#: Ways in pixels, right and down, by which what stood in the frame before may have moved.
+SHIFTS = (
+    *((x, 0) for x in range(-9, 10)), *((x, 1) for x in (-6, -3, 0, 3, 6)), *((x, 2) for x in (-4, 0, 4)),
+)  # fmt: skip
 LEAST_SPREAD = 1e-3
 PATCH = 16  #: pixels per latent row and column
 
@@ -188,7 +194,8 @@ class LiveModel(nn.Module):
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
-        for zero in (self.modulate, self.final, self.out):
+        self.moves = nn.Linear(D, len(SHIFTS))  # how likely each shift is
+        for zero in (self.modulate, self.final, self.out, self.moves):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
         with torch.no_grad():
@@ -258,25 +265,50 @@ class LiveModel(nn.Module):
         y: Tensor = self.inp(noisy_BTSC) + self.around(torch.cat(beside, -1).flatten(2, 3)) + self.place
         return y
 
-    def leave(self, x_BTSD: Tensor, c_BT1D: Tensor) -> Tensor:
+    @torch.no_grad()
+    def moved(self, before_NSC: Tensor) -> Tensor:
+        """What is drawn where a frame has moved as a whole by each of SHIFTS, [N, S, K, C]; borders are repeated."""
+        pixels = self.code.decode(before_NSC)
+        H, W = pixels.shape[2:]
+        down, right = max(y for _, y in SHIFTS), max(x for x, _ in SHIFTS)
+        wide = F.pad(pixels, (right, right, down, down), mode="replicate")
+        each = [wide[:, :, down - y : down - y + H, right - x : right - x + W] for x, y in SHIFTS]
+        z = self.code.encode(torch.cat(each)).unflatten(0, (len(SHIFTS), -1))
+        found: Tensor = ((z - before_NSC) / self.unit[1]).permute(1, 2, 0, 3)
+        return found
+
+    def moved_of(self, before_BTSC: Tensor) -> Tensor:
+        """`moved` of many, [B, T, S, K, C]."""
+        found: Tensor = self.moved(before_BTSC.flatten(0, 1)).unflatten(0, before_BTSC.shape[:2])
+        return found
+
+    def leave(
+        self, x_BTSD: Tensor, c_BT1D: Tensor, noisy: Tensor, t_BT: Tensor, moved_BTSKC: Tensor,
+        scales: tuple[Tensor, Tensor],
+    ) -> Tensor:  # fmt: skip
+        """The velocity: of what moved as it is, of the rest by the best linear guess and what the model says."""
         scale, shift = self.final(c_BT1D).chunk(2, -1)
-        y: Tensor = self.out(rms(x_BTSD) * (1 + scale) + shift)
-        return y
+        x = rms(x_BTSD) * (1 + scale) + shift
+        likely = self.moves(x).float().softmax(-1)
+        mean = (likely[..., None, :] @ moved_BTSKC)[..., 0, :]
+        skip, leave = scales
+        v: Tensor = skip * (noisy - t_BT[:, :, None, None] * mean) + mean + leave * self.out(x).float()
+        return v
 
     # --------------------------------------------------------------------------------------------------- training
 
     def forward(
         self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
-        sigma_B: Tensor, first_T: Tensor,
+        sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
     ) -> Tensor:  # fmt: skip
         """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean).
 
         `seen_BTSC` are the frames as they are seen, disturbed by `sigma_B` of a difference's spread. `first_T` is true
         for a frame that is the first of all; where the clip's first is not, it is only seen, and its velocity means
-        nothing.
+        nothing. `moved_BTSKC` is `moved` of the frames before each, of the first one 0.
         """
         T = seen_BTSC.shape[1]
-        before = torch.cat([torch.zeros_like(seen_BTSC[:, :1]), seen_BTSC[:, :-1]], 1)
+        before = before_of(seen_BTSC)
         enter, skip, leave = self.scales(t_BT, first_T, sigma_B)
         x = torch.cat([
             self.enter(seen_BTSC, torch.zeros_like(seen_BTSC)), self.enter(before, noisy_BTSC * enter)
@@ -290,8 +322,7 @@ class LiveModel(nn.Module):
             parts = (mod + block.modulation).chunk(6, -1)
             q, k, v = block.heads_of(x, parts, cos, sin)
             x = block.rest(x, _attend_twice(q, k, v, bias, T), parts)
-        said = self.leave(x[:, T:], drawn)
-        return skip * noisy_BTSC + leave * said.float()
+        return self.leave(x[:, T:], drawn, noisy_BTSC, t_BT, moved_BTSKC, (skip, leave))
 
     def bias(self, T: int, device: torch.device) -> Tensor:
         """Additive mask [2TS, TS] on the frames seen: those seen look at them up to themselves, those drawn at the ones
@@ -314,23 +345,24 @@ class LiveModel(nn.Module):
         first = past.last is None
         before = torch.zeros(B, S, C) if past.last is None else past.last
         unit = self.unit[0 if first else 1]
+        moved = torch.zeros(B, 1, S, len(SHIFTS), C) if first else self.moved(before)[:, None]
         y = torch.randn(B, S, C, generator=generator)
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
-            y = y + (until - t) * self._velocity(past, before, y, t, actions_BA, concepts_BV, sigma)
+            y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, sigma)
         return before + y * unit
 
     def _velocity(
-        self, past: Past, before: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor, sigma: float
-    ) -> Tensor:
+        self, past: Past, before: Tensor, moved: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor,
+        sigma: float,
+    ) -> Tensor:  # fmt: skip
         B = len(y)
         first = torch.tensor([past.last is None])
         t_BT, sigma_B = torch.full((B, 1), t), torch.full((B,), sigma)
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
-        said = self.leave(x, c)
-        return (skip * y[:, None] + leave * said.float())[:, 0]
+        return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[:, 0]
 
     def see(
         self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
@@ -362,6 +394,11 @@ class LiveModel(nn.Module):
                     break
             x = block.rest(x, attend_fused(q, k, v), parts)
         return x, kept
+
+
+def before_of(seen_BTSC: Tensor) -> Tensor:
+    """The frame before each, of the first one nothing."""
+    return torch.cat([torch.zeros_like(seen_BTSC[:, :1]), seen_BTSC[:, :-1]], 1)
 
 
 def _attend_twice(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, T: int) -> Tensor:

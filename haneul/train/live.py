@@ -25,7 +25,7 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
-from haneul.model.live import Drawing, FrameCode, LiveConfig, LiveModel
+from haneul.model.live import SHIFTS, Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train.optim import Muon, Optimisers, split
 from haneul.train.pipeline import commit
@@ -184,8 +184,10 @@ def loss_of(
         noise = torch.randn_like(target)
         mix = t[:, :, None, None]
         noisy = mix * target + (1 - mix) * noise
+        still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
+        moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
         with autocast(dev.type):
-            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first)
+            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
         return v, target - noise, noisy + (1 - mix) * v
 
     if own > 0:
