@@ -17,6 +17,7 @@ Shapes: B batch, T frames, S places of the latent picture, C latent channels, D 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -26,10 +27,9 @@ from torch import Tensor, nn
 
 from .layers import attend_fused, fourier, rms, rotate
 
-#: Ways in pixels, right and down, by which what stood in the frame before may have moved.
-SHIFTS = (
-    *((x, 0) for x in range(-9, 10)), *((x, 1) for x in (-6, -3, 0, 3, 6)), *((x, 2) for x in (-4, 0, 4)),
-)  # fmt: skip
+#: Ways in pixels, right and down, by which what stood in the frame before may have moved: level ones first.
+SHIFTS = (*((x, 0) for x in range(-9, 10)), (-4, 1), (0, 1), (4, 1), (0, 2))
+SURE = 2.0  #: how much surer of a shift than it is the model acts: a mean of many shifts is a blur
 LEAST_SPREAD = 1e-3
 PATCH = 16  #: pixels per latent row and column
 
@@ -96,6 +96,7 @@ class FrameCode(nn.Module):
         self.register_buffer("mean", torch.zeros(3 * PATCH**2))
         self.register_buffer("basis", torch.zeros(latent, 3 * PATCH**2))
         self.register_buffer("scale", torch.ones(latent))
+        self._maps: tuple[object, list[Tensor], Tensor] | None = None
 
     @torch.no_grad()
     def fit(self, frames_N3HW: Tensor) -> None:
@@ -123,6 +124,52 @@ class FrameCode(nn.Module):
         """[N, S, C] -> frames [N, 3, H, W], about in [-1, 1] (not clamped)."""
         x = (z_NSC * self.scale) @ self.basis + self.mean
         return F.pixel_shuffle(x.mT.unflatten(2, self.grid), PATCH)
+
+    @torch.no_grad()
+    def shifted(self, z_NSC: Tensor) -> Tensor:
+        """Frames as they would be had all in them moved by each of SHIFTS, [N, S, K, C]; what comes in at a border is
+        the patch there again. The code is linear, so this is a matrix product with a patch and those beside it."""
+        maps, bias_KC = self._shift_maps()
+        h, w = self.grid
+        x = z_NSC.unflatten(1, (h, w)).movedim(-1, 1)
+        x = F.pad(x, (1, 1, 1, 0), mode="replicate").movedim(1, -1)
+        places = [x[:, i : i + h, j : j + w] for i in (1, 0) for j in (1, 0, 2)]
+        parts = [
+            (torch.cat(places[: len(one) // len(self.scale)], -1) @ one).unflatten(-1, (-1, len(self.scale)))
+            for one in maps
+        ]
+        return torch.cat(parts, -2).flatten(1, 2) + bias_KC
+
+    def _shift_maps(self) -> tuple[list[Tensor], Tensor]:
+        """For the shifts without and with a way down: [n * C, K * C] over a patch, those left and right of it, and the
+        three above; and what the mean patch adds, [K, C]. Kept until the code is another one."""
+        key = (self.basis.data_ptr(), self.basis._version, self.scale._version)
+        if self._maps is None or self._maps[0] != key:
+            C, side = len(self.scale), 3 * PATCH
+            atoms = F.pixel_shuffle((self.basis * self.scale[:, None])[:, :, None, None], PATCH)
+            tile = F.pixel_shuffle(self.mean[None, :, None, None], PATCH)
+
+            def seen(canvas: Tensor, shift: tuple[int, int]) -> Tensor:
+                x, y = shift
+                part = canvas[:, :, PATCH - y : 2 * PATCH - y, PATCH - x : 2 * PATCH - x]
+                found: Tensor = F.pixel_unshuffle(part, PATCH).flatten(1) @ self.basis.mT / self.scale
+                return found
+
+            def rows(i: int, j: int, shifts: Sequence[tuple[int, int]]) -> Tensor:
+                canvas = atoms.new_zeros(C, 3, side, side)
+                canvas[:, :, i * PATCH : (i + 1) * PATCH, j * PATCH : (j + 1) * PATCH] = atoms
+                return torch.cat([seen(canvas, shift) for shift in shifts], 1)
+
+            level = [shift for shift in SHIFTS if shift[1] == 0]
+            down = [shift for shift in SHIFTS if shift[1] > 0]
+            maps = [
+                torch.cat([rows(1, j, level) for j in (1, 0, 2)]),
+                torch.cat([rows(i, j, down) for i in (1, 0) for j in (1, 0, 2)]),
+            ]
+            same = seen(tile.repeat(1, 1, 3, 3), (0, 0))
+            bias = torch.cat([seen(tile.repeat(1, 1, 3, 3), shift) - same for shift in (*level, *down)])
+            self._maps = key, maps, bias
+        return self._maps[1], self._maps[2]
 
 
 @dataclass
@@ -267,14 +314,8 @@ class LiveModel(nn.Module):
 
     @torch.no_grad()
     def moved(self, before_NSC: Tensor) -> Tensor:
-        """What is drawn where a frame has moved as a whole by each of SHIFTS, [N, S, K, C]; borders are repeated."""
-        pixels = self.code.decode(before_NSC)
-        H, W = pixels.shape[2:]
-        down, right = max(y for _, y in SHIFTS), max(x for x, _ in SHIFTS)
-        wide = F.pad(pixels, (right, right, down, down), mode="replicate")
-        each = [wide[:, :, down - y : down - y + H, right - x : right - x + W] for x, y in SHIFTS]
-        z = self.code.encode(torch.cat(each)).unflatten(0, (len(SHIFTS), -1))
-        found: Tensor = ((z - before_NSC) / self.unit[1]).permute(1, 2, 0, 3)
+        """What is drawn where a frame has moved as a whole by each of SHIFTS, [N, S, K, C]."""
+        found: Tensor = (self.code.shifted(before_NSC) - before_NSC[:, :, None]) / self.unit[1]
         return found
 
     def moved_of(self, before_BTSC: Tensor) -> Tensor:
@@ -285,23 +326,25 @@ class LiveModel(nn.Module):
     def leave(
         self, x_BTSD: Tensor, c_BT1D: Tensor, noisy: Tensor, t_BT: Tensor, moved_BTSKC: Tensor,
         scales: tuple[Tensor, Tensor],
-    ) -> Tensor:  # fmt: skip
-        """The velocity: of what moved as it is, of the rest by the best linear guess and what the model says."""
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The velocity: of what moved as it is, of the rest by the best linear guess and what the model says; and how
+        likely it thinks each shift, as logits [B, T, S, K]."""
         scale, shift = self.final(c_BT1D).chunk(2, -1)
         x = rms(x_BTSD) * (1 + scale) + shift
-        likely = self.moves(x).float().softmax(-1)
-        mean = (likely[..., None, :] @ moved_BTSKC)[..., 0, :]
+        logits = self.moves(x).float()
+        mean = ((SURE * logits).softmax(-1)[..., None, :] @ moved_BTSKC)[..., 0, :]
         skip, leave = scales
         v: Tensor = skip * (noisy - t_BT[:, :, None, None] * mean) + mean + leave * self.out(x).float()
-        return v
+        return v, logits
 
     # --------------------------------------------------------------------------------------------------- training
 
     def forward(
         self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
         sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
-    ) -> Tensor:  # fmt: skip
-        """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean).
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean), and the
+        logits of the shifts [B, T, S, K].
 
         `seen_BTSC` are the frames as they are seen, disturbed by `sigma_B` of a difference's spread. `first_T` is true
         for a frame that is the first of all; where the clip's first is not, it is only seen, and its velocity means
@@ -362,7 +405,7 @@ class LiveModel(nn.Module):
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
-        return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[:, 0]
+        return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[0][:, 0]
 
     def see(
         self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0

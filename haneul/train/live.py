@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -56,6 +57,7 @@ class LiveRecipe:
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
     own: float = 0.5  # share of frames seen that the model drew itself, once it does
+    shifts: float = 0.15  # how much it counts to know how far things have moved
     own_from: int = 500  # step from which on it does
     ema: float = 0.998
     threads: int = 2
@@ -179,7 +181,7 @@ def loss_of(
     t = levels(B, T, recipe, dev)
     seen = disturb(model, z, sigma)
 
-    def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         target = targets(model, z, seen)
         noise = torch.randn_like(target)
         mix = t[:, :, None, None]
@@ -187,8 +189,8 @@ def loss_of(
         still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
         moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
         with autocast(dev.type):
-            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
-        return v, target - noise, noisy + (1 - mix) * v
+            v, logits = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
+        return v, target - noise, noisy + (1 - mix) * v, misled(logits, moved, target)
 
     if own > 0:
         with torch.no_grad():
@@ -198,9 +200,21 @@ def loss_of(
         which = torch.rand(B, T, 1, 1, device=dev) < own
         seen = torch.where(which, redrawn, seen)
         t = levels(B, T, recipe, dev)
-    v, target, _ = drawn(seen, t)
+    v, target, _, shifts = drawn(seen, t)
     error = (v - target).square().mean((2, 3))
-    return error.mean() if starts else error[:, 1:].mean()
+    return recipe.shifts * shifts + (error.mean() if starts else error[:, 1:].mean())
+
+
+def misled(logits_BTSK: Tensor, moved_BTSKC: Tensor, target_BTSC: Tensor) -> Tensor:
+    """Cross-entropy of the shifts against the one that would leave least to draw, each place by how much that would
+    save: of an even ground all are equal."""
+    if logits_BTSK.shape[1] == 1:
+        return logits_BTSK.new_zeros(())
+    errors = (moved_BTSKC[:, 1:] - target_BTSC[:, 1:, :, None]).square().mean(-1)
+    least, best = errors.min(-1)
+    weight = (errors.mean(-1) - least).clamp(max=2.0)
+    each = F.cross_entropy(logits_BTSK[:, 1:].flatten(0, 2), best.flatten(), reduction="none")
+    return (each * weight.flatten()).sum() / weight.sum().clamp(min=1e-6)
 
 
 def checkpoint_of(recipe: LiveRecipe) -> Path:
@@ -248,7 +262,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         progress = elapsed / recipe.budget
         optimisers.set_rate(min(1.0, (step + 1) / WARM) * min(1.0, max(0.02, (1 - progress) * 3)))
-        own = recipe.own if step >= recipe.own_from else 0.0
+        own = recipe.own if step >= recipe.own_from and step % 2 else 0.0
         loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
         optimisers.zero_grad()
         loss.backward()
