@@ -116,7 +116,7 @@ export async function show(place, [asked, seed], signal) {
     const span = now - drawn[0], fps = span > 600 ? ((drawn.length - 1) / span) * 1000 : 0;
     const middle = [...delays].sort((a, b) => a - b)[Math.floor(delays.length / 2)];
     figures.textContent = [fps ? t("play.fps", { n: number(fps, 1) }) : null, middle === undefined ? null : t("play.delay", { n: number(middle, 0) })].filter(Boolean).join(" · ");
-    Object.assign(stage.dataset, { fps: fps.toFixed(2), delay: middle === undefined ? "" : middle.toFixed(0), frames: String(told.number) });
+    Object.assign(stage.dataset, { fps: fps.toFixed(2), delay: middle === undefined ? "" : middle.toFixed(0), last: (delays.at(-1) ?? 0).toFixed(0), frames: String(told.number) });
   }
 
   // --------------------------------------------------------------------------------------------------- its pictures
