@@ -1,7 +1,7 @@
 """A world to play in: keys in, pictures out, twelve a second, drawn by the live model; and the ride as a signed video.
 
-    keys -> live model (4 steps) -> codec -> larger, with steep edges -> watermark -> who looks
-                      |                                                       (codec -> upscaler -> watermark -> mp4
+    keys -> live model (4 steps) -> larger, with steep edges -> watermark -> who looks
+                      |                                                       (upscaler -> watermark -> mp4
                       +-> the ride, as latents  ->  `save`  ->                 -> signature)
 
 Like everything that leaves (engine.py), prompts are screened, every picture carries the watermark, and what is saved is

@@ -15,14 +15,11 @@ from haneul.backbones.native import BUNDLED, read_part
 from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
 from haneul.model.checkpoint import file_digest
-from haneul.model.codec import GROUP, Codec, CodecConfig
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
-from haneul.model.live import LiveConfig, LiveModel, Past
+from haneul.model.live import Drawing, LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
 from haneul.model.text import shared_encoder
 
-STEPS = 4  #: evaluations of the model for a frame
-FIRST_STEPS = 16  #: for the one that begins all
 TRUST = 0.5  #: certainty from which on a slot counts as said
 
 
@@ -42,13 +39,11 @@ class Live:
     def __init__(self, folder: Path = BUNDLED) -> None:
         self.folder = folder
         self.model, self.card = read_part(folder, "live", lambda config: LiveModel(LiveConfig(**config)))
-        self.codec, _ = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
         concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
-        if self.codec.cfg.latent != self.model.cfg.latent or concepts.sizes != self.model.cfg.concepts:
-            raise CheckpointError(f"live model, codec and concepts of {folder} do not belong together; fetch all again")
-        for part in (self.model, self.codec, concepts):
+        if concepts.sizes != self.model.cfg.concepts:
+            raise CheckpointError(f"live model and concepts of {folder} do not belong together; fetch both again")
+        for part in (self.model, concepts):
             part.eval().requires_grad_(False)
-        self.codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.reading = Reading(folder, shared_encoder(folder / "text_encoder.safetensors"), concepts)
         self.slots = concepts.cfg.slots
         try:
@@ -56,6 +51,7 @@ class Live:
             self.riders: dict[str, tuple[str, tuple[str, ...]]] = {
                 kind: (str(event), tuple(settings)) for kind, (event, settings) in self.card.recipe["riders"].items()
             }
+            self.drawing = Drawing(**self.card.sampling)
         except (KeyError, TypeError, ValueError) as err:
             raise CheckpointError(f"the card of {folder / 'live.safetensors'} is damaged: {err}") from err
 
@@ -75,10 +71,7 @@ class Live:
 
     def small(self, frame_SC: Tensor) -> Tensor:
         """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
-        with fast():
-            z = frame_SC.T.unflatten(1, self.model.cfg.grid)[None, :, None]
-            groups = self.codec.decode_groups(z)
-        return groups[0, 0, -groups.shape[2] // GROUP :].float().clamp(-1, 1)
+        return self.model.code.decode(frame_SC[None].float())[0].clamp(-1, 1)
 
     def scene(self, prompt: str, seed: int) -> Scene:
         """What a prompt calls for; what it leaves open is drawn by the seed. Raises InputError for what this model
@@ -111,8 +104,8 @@ class Ride:
     """One world while it is played. `next` draws a frame and is not to be called by two threads at once; `picture` may
     be called meanwhile."""
 
-    def __init__(self, live: Live, scene: Scene, *, steps: int = STEPS) -> None:
-        self.live, self.scene, self.steps = live, scene, steps
+    def __init__(self, live: Live, scene: Scene, drawing: Drawing | None = None) -> None:
+        self.live, self.scene, self.drawing = live, scene, drawing or live.drawing
         self._past = Past()
         self._generator = torch.Generator().manual_seed(scene.seed)
 
@@ -121,9 +114,12 @@ class Ride:
         actions = torch.tensor([[min(max(float(steer), -1.0), 1.0), min(max(float(go), 0.0), 1.0)]])
         model, concepts = self.live.model, self.scene.concepts
         with fast():
-            steps = self.steps if self._past.frames else FIRST_STEPS
-            frame = model.draw(self._past, actions, concepts, steps=steps, generator=self._generator)
-            self._past = model.see(self._past, frame, actions, concepts)
+            how = self.drawing
+            frame = model.draw(
+                self._past, actions, concepts, steps=how.steps if self._past.frames else how.first_steps,
+                sigma=how.sigma, generator=self._generator,
+            )  # fmt: skip
+            self._past = model.see(self._past, frame, actions, concepts, sigma=how.sigma)
         return frame[0]
 
     def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:

@@ -136,6 +136,36 @@ def train_nano(
     click.echo(str(folders.export))
 
 
+@train.command("live")
+@click.option("--budget", type=DURATION, default="1h", show_default=True, help="Of training.")
+@click.option("--folder", type=PATH, help="Rides, latents, state, weights.  [default: train-live in the cache folder]")
+@click.option("--rides", type=click.IntRange(min=32), default=512, show_default=True, help="Of 10 s, to learn from.")
+@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def train_live(budget: float, folder: Path | None, rides: int, batch: int, device: str) -> None:
+    """Train the model that `haneul play` plays, from nothing: rides of the world, latents, transformer, export.
+
+    Run it again and it goes on where it stopped. The weights land in FOLDER/live.safetensors; put them beside the
+    others of a folder of weights.
+    """
+    from haneul.config import load_settings
+    from haneul.train import live
+    from haneul.train.recipes import can_compile
+    from haneul.world.produce import RIDE_SIZES, Plan, render_dataset
+
+    root = folder or load_settings().cache / "train-live"
+    say = functools.partial(click.echo, err=True)
+    plan = Plan(clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True)
+    render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
+    recipe = live.LiveRecipe(
+        data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),
+    )  # fmt: skip
+    live.train_live(recipe, say=say)
+    output = root / "live.safetensors"
+    live.export(recipe, output)
+    click.echo(str(output))
+
+
 @train.command("distill")
 @click.option("--budget", type=DURATION, default="1h", show_default=True, help="Time for training.")
 @click.option("--folder", type=PATH, help=FOLDER_HELP)

@@ -25,6 +25,7 @@ def world() -> None:
 @click.option("--size", type=SIZE, multiple=True, help="Repeat it for several.  [default: a mix of formats]")
 @click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")
 @click.option("--steered", type=float, default=0.0, show_default=True, help="Share of clips whose subject is steered.")
+@click.option("--rides", is_flag=True, help="Rides of 112x64, as somebody who plays sees them, instead of the clips.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def world_render(
@@ -36,17 +37,18 @@ def world_render(
     size: tuple[tuple[int, int], ...],
     held_out: bool,
     steered: float,
+    rides: bool,
     workers: int | None,
     quiet: bool,
 ) -> None:
     """Render training clips into FOLDER; run again, it goes on where it stopped."""
-    from haneul.world.produce import SIZES, Plan, render_dataset
+    from haneul.world.produce import RIDE_SIZES, SIZES, Plan, render_dataset
     from haneul.world.scene import CALM
 
     richness = CALM if richness is None else richness
     plan = Plan(
-        clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out, sizes=size or SIZES,
-        steered=steered,
+        clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out,
+        sizes=size or (RIDE_SIZES if rides else SIZES), steered=steered, rides=rides,
     )  # fmt: skip
     with progress_display(quiet=quiet) as update:
         progress = None if update is None else functools.partial(update, "rendering")

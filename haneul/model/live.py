@@ -1,9 +1,11 @@
 """The live model: what a world looks like a twelfth of a second later, when somebody holds these keys.
 
-A causal transformer over frames of single-frame latents (codec.py). Each frame is drawn by a few steps of a flow that
-begins with noise, given the frames before it, the keys at each of them, and what the place is like. What is drawn is
-not the frame but its difference from the one before, in units of how much it usually is: nearly all of a frame is where
-it was a moment ago, or close by.
+A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is
+drawn by a few steps of a flow that begins with noise, given the frames before it, the keys at each of them, and what
+the place is like. What is drawn is not the frame but its difference from the one before, in units of how much it
+usually is: nearly all of a frame is where it was a moment ago, or close by. So for each patch the model says first how
+far what is there has moved, as a mixture of the frame before shifted by a few pixels this way or that (dynamic neural
+advection, Finn et al., arXiv 1605.07157), and the flow only draws what is left: what came into view, or turned.
 
 In training a clip stands in the sequence twice, as in teacher forcing for autoregressive diffusion (compare MAR, arXiv
 2406.11838, and CausVid, arXiv 2412.07772): once as it is seen, a little disturbed, and once as it is drawn, at noise
@@ -24,14 +26,19 @@ from torch import Tensor, nn
 
 from .layers import attend_fused, fourier, rms, rotate
 
+#: Ways in pixels, right and down, by which what stood in the frame before may have moved.
+SHIFTS = (
+    *((x, 0) for x in range(-9, 10)), *((x, 1) for x in (-6, -3, 0, 3, 6)), *((x, 2) for x in (-4, 0, 4)),
+)  # fmt: skip
 LEAST_SPREAD = 1e-3
+PATCH = 16  #: pixels per latent row and column
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveConfig:
     """`window` is how many frames a frame is drawn from, itself included."""
 
-    latent: int = 160
+    latent: int = 128
     width: int = 192
     depth: int = 6
     heads: int = 4
@@ -55,6 +62,67 @@ class LiveConfig:
     def hidden(self) -> int:
         """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
         return -(-self.width * 8 // 3 // 64) * 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How weights are best played: evaluations for a frame, for the one that begins all, and how disturbed frames are
+    said to be that are seen, in a difference's spread."""
+
+    steps: int = 4
+    first_steps: int = 16
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0:
+            raise ValueError("a frame takes at least one evaluation, and no disturbance is below 0")
+
+
+class FrameCode(nn.Module):
+    """Principal components of patches of PATCH x PATCH pixels of single frames, C of 768.
+
+    The video codec of the other models spends its channels on groups of four frames; of single frames it holds less
+    (docs/log.md), and its decoder takes longer than a frame may. Components are divided by the root of their deviation
+    and then all by one number, as in codec.py, so that fine detail is neither lost nor as loud as the layout.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.register_buffer("mean", torch.zeros(3 * PATCH**2))
+        self.register_buffer("basis", torch.zeros(latent, 3 * PATCH**2))
+        self.register_buffer("scale", torch.ones(latent))
+
+    @torch.no_grad()
+    def fit(self, frames_N3HW: Tensor) -> None:
+        """Take the components from a sample of frames in [-1, 1]."""
+        x = self.patches(frames_N3HW).flatten(0, 1)
+        self.mean.copy_(x.mean(0))
+        x = x - self.mean
+        variance, axes = torch.linalg.eigh(x.mT @ x / len(x))
+        latent = len(self.scale)
+        self.basis.copy_(axes.flip(1)[:, :latent].mT)
+        deviation = variance.flip(0)[:latent].clamp(min=1e-8).sqrt()
+        soft = deviation.sqrt()
+        self.scale.copy_(soft * (deviation / soft).square().mean().sqrt())
+
+    def patches(self, frames_N3HW: Tensor) -> Tensor:
+        """[N, S, 768]"""
+        return F.pixel_unshuffle(frames_N3HW, PATCH).flatten(2).mT
+
+    def encode(self, frames_N3HW: Tensor) -> Tensor:
+        """Frames in [-1, 1] -> [N, S, C]."""
+        z: Tensor = (self.patches(frames_N3HW) - self.mean) @ self.basis.mT / self.scale
+        return z
+
+    def decode(self, z_NSC: Tensor) -> Tensor:
+        """[N, S, C] -> frames [N, 3, H, W], about in [-1, 1] (not clamped)."""
+        x = (z_NSC * self.scale) @ self.basis + self.mean
+        return F.pixel_shuffle(x.mT.unflatten(2, self.grid), PATCH)
 
 
 @dataclass
@@ -111,7 +179,9 @@ class LiveModel(nn.Module):
         #: deviation of each channel of a first frame, and of a difference, in units of `unit`, their mean deviation
         self.register_buffer("spread", torch.ones(2, cfg.latent))
         self.register_buffer("unit", torch.ones(2))
-        self.inp = nn.Linear(2 * cfg.latent, D)
+        self.code = FrameCode(cfg.latent, cfg.grid)
+        self.inp = nn.Linear(cfg.latent, D)
+        self.around = nn.Linear(5 * cfg.latent, D, bias=False)  # of the frame before: itself, left, right, above, below
         self.place = nn.Parameter(torch.randn(S, D) * 0.02)
         self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn
         self.noise = nn.Sequential(nn.Linear(128, D), nn.SiLU(), nn.Linear(D, D))
@@ -124,7 +194,8 @@ class LiveModel(nn.Module):
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
-        for zero in (self.modulate, self.final, self.out):
+        self.moves = nn.Linear(D, len(SHIFTS))  # how likely each shift is
+        for zero in (self.modulate, self.final, self.out, self.moves):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
         with torch.no_grad():
@@ -184,28 +255,60 @@ class LiveModel(nn.Module):
         return F.silu(c)[:, :, None]
 
     def enter(self, before_BTSC: Tensor, noisy_BTSC: Tensor) -> Tensor:
-        x: Tensor = self.inp(torch.cat([before_BTSC, noisy_BTSC], -1)) + self.place
-        return x
-
-    def leave(self, x_BTSD: Tensor, c_BT1D: Tensor) -> Tensor:
-        scale, shift = self.final(c_BT1D).chunk(2, -1)
-        y: Tensor = self.out(rms(x_BTSD) * (1 + scale) + shift)
+        """Tokens [B, T, S, D] of what is noisy over what stands there and beside it: things come from next door."""
+        h, w = self.cfg.grid
+        x = F.pad(before_BTSC.unflatten(2, (h, w)), (0, 0, 1, 1, 1, 1))
+        rows, columns = slice(1, h + 1), slice(1, w + 1)
+        beside = [
+            x[:, :, rows, columns], x[:, :, rows, :w], x[:, :, rows, 2:], x[:, :, :h, columns], x[:, :, 2:, columns]
+        ]  # fmt: skip
+        y: Tensor = self.inp(noisy_BTSC) + self.around(torch.cat(beside, -1).flatten(2, 3)) + self.place
         return y
+
+    @torch.no_grad()
+    def moved(self, before_NSC: Tensor) -> Tensor:
+        """What is drawn where a frame has moved as a whole by each of SHIFTS, [N, S, K, C]; borders are repeated."""
+        pixels = self.code.decode(before_NSC)
+        H, W = pixels.shape[2:]
+        down, right = max(y for _, y in SHIFTS), max(x for x, _ in SHIFTS)
+        wide = F.pad(pixels, (right, right, down, down), mode="replicate")
+        each = [wide[:, :, down - y : down - y + H, right - x : right - x + W] for x, y in SHIFTS]
+        z = self.code.encode(torch.cat(each)).unflatten(0, (len(SHIFTS), -1))
+        found: Tensor = ((z - before_NSC) / self.unit[1]).permute(1, 2, 0, 3)
+        return found
+
+    def moved_of(self, before_BTSC: Tensor) -> Tensor:
+        """`moved` of many, [B, T, S, K, C]."""
+        found: Tensor = self.moved(before_BTSC.flatten(0, 1)).unflatten(0, before_BTSC.shape[:2])
+        return found
+
+    def leave(
+        self, x_BTSD: Tensor, c_BT1D: Tensor, noisy: Tensor, t_BT: Tensor, moved_BTSKC: Tensor,
+        scales: tuple[Tensor, Tensor],
+    ) -> Tensor:  # fmt: skip
+        """The velocity: of what moved as it is, of the rest by the best linear guess and what the model says."""
+        scale, shift = self.final(c_BT1D).chunk(2, -1)
+        x = rms(x_BTSD) * (1 + scale) + shift
+        likely = self.moves(x).float().softmax(-1)
+        mean = (likely[..., None, :] @ moved_BTSKC)[..., 0, :]
+        skip, leave = scales
+        v: Tensor = skip * (noisy - t_BT[:, :, None, None] * mean) + mean + leave * self.out(x).float()
+        return v
 
     # --------------------------------------------------------------------------------------------------- training
 
     def forward(
         self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
-        sigma_B: Tensor, first_T: Tensor,
+        sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
     ) -> Tensor:  # fmt: skip
         """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean).
 
         `seen_BTSC` are the frames as they are seen, disturbed by `sigma_B` of a difference's spread. `first_T` is true
         for a frame that is the first of all; where the clip's first is not, it is only seen, and its velocity means
-        nothing.
+        nothing. `moved_BTSKC` is `moved` of the frames before each, of the first one 0.
         """
         T = seen_BTSC.shape[1]
-        before = torch.cat([torch.zeros_like(seen_BTSC[:, :1]), seen_BTSC[:, :-1]], 1)
+        before = before_of(seen_BTSC)
         enter, skip, leave = self.scales(t_BT, first_T, sigma_B)
         x = torch.cat([
             self.enter(seen_BTSC, torch.zeros_like(seen_BTSC)), self.enter(before, noisy_BTSC * enter)
@@ -219,8 +322,7 @@ class LiveModel(nn.Module):
             parts = (mod + block.modulation).chunk(6, -1)
             q, k, v = block.heads_of(x, parts, cos, sin)
             x = block.rest(x, _attend_twice(q, k, v, bias, T), parts)
-        said = self.leave(x[:, T:], drawn)
-        return skip * noisy_BTSC + leave * said.float()
+        return self.leave(x[:, T:], drawn, noisy_BTSC, t_BT, moved_BTSKC, (skip, leave))
 
     def bias(self, T: int, device: torch.device) -> Tensor:
         """Additive mask [2TS, TS] on the frames seen: those seen look at them up to themselves, those drawn at the ones
@@ -243,23 +345,24 @@ class LiveModel(nn.Module):
         first = past.last is None
         before = torch.zeros(B, S, C) if past.last is None else past.last
         unit = self.unit[0 if first else 1]
+        moved = torch.zeros(B, 1, S, len(SHIFTS), C) if first else self.moved(before)[:, None]
         y = torch.randn(B, S, C, generator=generator)
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
-            y = y + (until - t) * self._velocity(past, before, y, t, actions_BA, concepts_BV, sigma)
+            y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, sigma)
         return before + y * unit
 
     def _velocity(
-        self, past: Past, before: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor, sigma: float
-    ) -> Tensor:
+        self, past: Past, before: Tensor, moved: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor,
+        sigma: float,
+    ) -> Tensor:  # fmt: skip
         B = len(y)
         first = torch.tensor([past.last is None])
         t_BT, sigma_B = torch.full((B, 1), t), torch.full((B,), sigma)
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
-        v = self.leave(x, c)
-        return (skip * y[:, None] + leave * v.float())[:, 0]
+        return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[:, 0]
 
     def see(
         self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
@@ -293,6 +396,11 @@ class LiveModel(nn.Module):
         return x, kept
 
 
+def before_of(seen_BTSC: Tensor) -> Tensor:
+    """The frame before each, of the first one nothing."""
+    return torch.cat([torch.zeros_like(seen_BTSC[:, :1]), seen_BTSC[:, :-1]], 1)
+
+
 def _attend_twice(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, T: int) -> Tensor:
     """Attention of T frames seen and then T drawn, [B, heads, 2TS, d]: all look at those seen, as `bias` [2TS, TS] lets
     them, and each one drawn at itself. In plain products, as `attend_plain`; half of the scores of a mask over all."""
@@ -302,7 +410,8 @@ def _attend_twice(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, T: int) -> Tens
     seen = scores[:, :, :half].softmax(-1).to(v.dtype) @ v[:, :, :half]
 
     def frames(x: Tensor) -> Tensor:
-        return x[:, :, half:].unflatten(2, (T, -1))
+        parts: Tensor = x[:, :, half:].unflatten(2, (T, -1))
+        return parts
 
     own = (frames(q) @ frames(k).mT).flatten(2, 3)
     weights = torch.cat([scores[:, :, half:], own], -1).softmax(-1).to(v.dtype)

@@ -8,6 +8,7 @@ mistakes, as it must when it is played (scheduled sampling, Bengio et al., arXiv
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.data.shards import read_shard, shard_paths
-from haneul.model.checkpoint import Card, file_digest, load, load_into, save
-from haneul.model.codec import GROUP, Codec, CodecConfig
+from haneul.errors import InputError
+from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
-from haneul.model.live import LiveConfig, LiveModel
+from haneul.model.live import SHIFTS, Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train.optim import Muon, Optimisers, split
+from haneul.train.pipeline import commit
 from haneul.world.concepts import SLOTS
 from haneul.world.rides import RIDERS
 
@@ -42,16 +44,19 @@ class LiveRecipe:
     """`budget` is in seconds of wall clock; over its last third the learning rate falls to nothing."""
 
     data: Path  # shards of rides
-    codec: Path
     folder: Path  # where latents and checkpoints are kept
     budget: float = 3600.0
     batch: int = 8
     frames: int = 14  # of a window
-    learning_rate: float = 2e-3
+    first_every: int = 3  # steps to one that also learns to begin: first frames, of `firsts` windows
+    firsts: int = 32
+    kinds: tuple[str, ...] = tuple(RIDERS)  # of the rides, those that are learned from
+    lowest: float = 0.35  # share of frames that are drawn from noise alone, which is where most is decided
+    learning_rate: float = 3e-3
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
     own: float = 0.5  # share of frames seen that the model drew itself, once it does
-    own_from: int = 800  # step from which on it does
+    own_from: int = 500  # step from which on it does
     ema: float = 0.998
     threads: int = 2
     save_every: float = 180.0
@@ -69,13 +74,25 @@ class Rides:
     said: list[dict[str, str]]
 
 
+def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
+    """[T, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
 @torch.no_grad()
-def encoded(codec: Codec, video_THW3: NDArray[np.uint8]) -> Tensor:
-    """Every frame alone, as it is and mirrored, fp16 [2, T, S, C]."""
-    x = torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
-    both = torch.stack([x, x.flip(-1)])
-    z = codec.encode_groups(both.repeat(1, 1, GROUP, 1, 1))  # [2, C, T, h, w]
-    return z.permute(0, 2, 3, 4, 1).flatten(2, 3).half()
+def encoded(code: FrameCode, video_THW3: NDArray[np.uint8]) -> Tensor:
+    """Every frame, as it is and mirrored, fp16 [2, T, S, C]."""
+    x = frames_of(video_THW3)
+    return torch.stack([code.encode(x), code.encode(x.flip(-1))]).half()
+
+
+def fitted(code: FrameCode, data: Path) -> None:
+    """Take the code from frames of all rides, a second apart."""
+    paths = shard_paths(data)
+    if not paths:
+        raise InputError(f"{data} holds no shards; make some with: haneul world render {data} --rides")
+    few = [read_shard(path).video_nTHW3[:: 1 + len(paths) // 8, ::12] for path in paths]
+    code.fit(torch.cat([frames_of(video.reshape(-1, *video.shape[2:])) for video in few]))
 
 
 def said_of(spec: dict[str, Any]) -> dict[str, str]:
@@ -87,8 +104,8 @@ def said_of(spec: dict[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides:
-    """All rides of a folder of shards; their latents are kept in `cache`. Raises InputError where there are none."""
+def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print) -> Rides:
+    """All rides of a folder of shards; their latents are kept in `cache`, which belongs to the code."""
     cache.mkdir(parents=True, exist_ok=True)
     parts = []
     for path in shard_paths(data):
@@ -96,7 +113,7 @@ def read_rides(data: Path, cache: Path, codec: Codec, say: Say = print) -> Rides
         if not kept.exists():
             shard = read_shard(path)
             keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
-            z = torch.stack([encoded(codec, video) for video in shard.video_nTHW3])
+            z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
             item = {"z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta]}
             torch.save(item, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
@@ -142,6 +159,12 @@ def disturb(model: LiveModel, z: Tensor, sigma_B: Tensor) -> Tensor:
     return z + sigma_B[:, None, None, None] * torch.randn_like(z) * (model.spread[1] * model.unit[1])
 
 
+def levels(B: int, T: int, recipe: LiveRecipe, device: torch.device) -> Tensor:
+    """Noise levels of frames: `lowest` of them 0, the others from 0 to 1, lower ones more often."""
+    t = torch.rand(B, T, device=device) ** 1.5
+    return torch.where(torch.rand(B, T, device=device) < recipe.lowest, torch.zeros_like(t), t)
+
+
 def loss_of(
     model: LiveModel, net: Callable[..., Tensor], batch: Batch, recipe: LiveRecipe, *, own: float = 0.0,
     starts: bool | None = None,
@@ -153,7 +176,7 @@ def loss_of(
     first = torch.zeros(T, dtype=torch.bool, device=dev)
     first[0] = starts
     sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
-    t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+    t = levels(B, T, recipe, dev)
     seen = disturb(model, z, sigma)
 
     def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,8 +184,10 @@ def loss_of(
         noise = torch.randn_like(target)
         mix = t[:, :, None, None]
         noisy = mix * target + (1 - mix) * noise
+        still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
+        moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
         with autocast(dev.type):
-            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first)
+            v = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
         return v, target - noise, noisy + (1 - mix) * v
 
     if own > 0:
@@ -172,7 +197,7 @@ def loss_of(
         redrawn = torch.cat([z[:, :1], seen[:, :-1] + guess[:, 1:] * unit], 1)
         which = torch.rand(B, T, 1, 1, device=dev) < own
         seen = torch.where(which, redrawn, seen)
-        t = (torch.rand(B, T, device=dev) * 1.1 - 0.1).clamp(min=0)
+        t = levels(B, T, recipe, dev)
     v, target, _ = drawn(seen, t)
     error = (v - target).square().mean((2, 3))
     return error.mean() if starts else error[:, 1:].mean()
@@ -183,22 +208,25 @@ def checkpoint_of(recipe: LiveRecipe) -> Path:
 
 
 def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
-    """Train for the budget, from the folder's checkpoint if there is one; returns the averaged model."""
+    """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts; returns the averaged
+    model."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    tensors, card = load(recipe.codec, "codec")
-    codec = Codec(CodecConfig(**card.config))
-    load_into(codec, tensors, recipe.codec)
-    rides = read_rides(recipe.data, recipe.folder / "latents", codec.eval(), say)
-    every = np.arange(len(rides.said))
-    held, chosen = every[every % 32 == 31], every[every % 32 != 31]
-    model = LiveModel(cfg or LiveConfig(latent=codec.cfg.latent, concepts=sizes_of(SLOTS)))
     path, step = checkpoint_of(recipe), 0
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    if state is not None:
+        cfg = LiveConfig(**state["config"])
+    model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS)))
     if state is not None:
         model.load_state_dict(state["model"])
         step = state["step"]
     else:
+        fitted(model.code, recipe.data)
+    digest = hashlib.sha256(model.code.basis.numpy().tobytes()).hexdigest()[:16]
+    rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
+    every = np.array([i for i, said in enumerate(rides.said) if said["kind"] in recipe.kinds])
+    held, chosen = every[31::32], np.delete(every, np.s_[31::32])
+    if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
     model.to(recipe.device)
@@ -215,6 +243,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
     begin = saved = told = time.monotonic()
     recent: list[float] = []
+    firsts: list[float] = []
     first_step = step
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         progress = elapsed / recipe.budget
@@ -223,6 +252,11 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
         optimisers.zero_grad()
         loss.backward()
+        if step % recipe.first_every == 0:
+            begins = replace(recipe, batch=recipe.firsts, frames=1, lowest=0.1)  # they are drawn by many steps
+            first = loss_of(model, model, draw(rides, chosen, begins, rng), begins, starts=True)
+            first.backward()
+            firsts.append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimisers.step()
         step += 1
@@ -233,7 +267,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         if now - told > 30:
             told = now
             pace = (step - first_step) / (now - begin)
-            say(f"live: step {step}, {elapsed / 60:.1f} min, loss {np.mean(recent[-50:]):.4f}, {pace:.2f} steps/s")
+            losses = f"loss {np.mean(recent[-50:]):.4f}, of first frames {np.mean(firsts[-25:]):.4f}"
+            say(f"live: step {step}, {elapsed / 60:.1f} min, {losses}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
             saved = now
             _keep(path, model, ema, optimisers, step)
@@ -264,15 +299,14 @@ def held_loss(model: LiveModel, rides: Rides, held: NDArray[np.int64], recipe: L
     return float(torch.stack(losses).mean())
 
 
-def export(recipe: LiveRecipe, output: Path) -> None:
+def export(recipe: LiveRecipe, output: Path, drawing: Drawing | None = None) -> None:
     """The averaged weights of the folder's checkpoint as a file in eight bits, with their card."""
     state = torch.load(checkpoint_of(recipe), map_location="cpu", weights_only=True)
     card = Card(
-        part="live", preset="live", config=state["config"],
+        part="live", preset="live", config=state["config"], sampling=asdict(drawing or Drawing()), commit=commit(),
         recipe={
             "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
-            "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()},
-            "codec_sha256": file_digest(recipe.codec),
+            "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items() if kind in recipe.kinds},
         },
         data_ledger_root=json.loads((recipe.data / "manifest.json").read_text())["ledger_root"],
         trained=time.strftime("%Y-%m-%d"),

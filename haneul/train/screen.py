@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from haneul.evals.attacks import benign, phrases
-from haneul.model.checkpoint import file_digest
+from haneul.model.checkpoint import file_digest, from_eight_bits, to_eight_bits
 from haneul.model.text import TextEncoder
 from haneul.prompt.language import detect
 from haneul.screen.classifier import ENCODER
@@ -86,7 +86,8 @@ def train_screen(
     found = examples(recipe) + [Example(text, BENIGN, text) for text in own]
     tensors, figures = fit(TextEncoder.load(ENCODER), found, categories, recipe, say)
     metadata = {"categories": " ".join(categories), "text_encoder_sha256": file_digest(ENCODER)}
-    save_file({name: value.half().contiguous() for name, value in tensors.items()}, output, metadata=metadata)
+    kept = to_eight_bits({name: value.contiguous() for name, value in tensors.items()})
+    save_file({name: value.contiguous() for name, value in kept.items()}, output, metadata=metadata)
     return {"texts": len(found), "categories": categories, **figures, "bytes": output.stat().st_size}
 
 
@@ -208,7 +209,7 @@ def fit(
     say("encoded")
     heads = [_trained(encoder, states, labels, np.flatnonzero(~unseen), recipe, m, say) for m in range(recipe.members)]
     head = averaged(heads)
-    head = tuned(encoder, {name: value.half() for name, value in deltas(head, encoder, recipe.rank).items()})
+    head = tuned(encoder, from_eight_bits(to_eight_bits(deltas(head, encoder, recipe.rank))))
     checked = np.flatnonzero(unseen)
     scores, truth = _scores(head, states, checked), labels.numpy()[checked]
     limits = thresholds(scores, truth, recipe.wrong) + recipe.margin

@@ -33,6 +33,9 @@ MIN_SHARE = 0.004  #: of the picture that the main subject must cover, median ov
 SIZES: tuple[tuple[int, int], ...] = ((112, 64),) * 4 + ((80, 80),) + ((112, 64),) * 4 + ((64, 112),)
 
 
+RIDE_SIZES = ((112, 64),)  #: of rides: the live model has one size
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to render. Equal plans give equal bytes on one machine; `held_out` keeps to the combinations that training
@@ -57,6 +60,8 @@ class Plan:
             raise InputError(f"clips of {self.seconds} s cannot be rendered; choose 0.5 to 20 s")
         if not 0 <= self.steered <= 1:
             raise InputError(f"a share of steered clips of {self.steered} is out of range; it goes from 0 to 1")
+        if self.rides and self.steered:
+            raise InputError("rides are steered anyway; leave out the share of steered clips")
         if self.shard < 1 or not self.sizes:
             raise InputError(f"shards of {self.shard} clips and {len(self.sizes) or 'no'} sizes cannot be rendered")
         for w, h in self.sizes:

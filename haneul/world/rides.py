@@ -101,12 +101,16 @@ def follow(pos_T3: Array, heading_T: Array, rider: Rider, tilt: float) -> Framin
     return Framing(cameras=cameras, look_T3=look, distance_T=still + rider.distance, height=0.3)
 
 
-def simulate_ride(spec: ClipSpec) -> Truth:
-    """A ride, logged as every clip; its actions are the keys as they are held: steer -1, 0 or 1, throttle 0 or 1."""
+def simulate_ride(spec: ClipSpec, held: tuple[Array, Array] | None = None) -> Truth:
+    """A ride, logged as every clip; its actions are the keys as they are held: steer -1, 0 or 1, throttle 0 or 1.
+
+    `held` are the keys at every logged frame, [T] each; they are drawn where there are none.
+    """
     rng = np.random.default_rng([spec.seed, STREAM, 1])
     rider = RIDERS[spec.subjects[0].kind]
     times = np.arange(round(spec.seconds * FPS) + 1) / FPS
-    steer, go = keys(times, rng)
+    drawn = keys(times, rng)  # in any case: what stands around follows from the same numbers
+    steer, go = drawn if held is None else held
     throttle = rider.slowest + (1 - rider.slowest) * felt(go, go[0])
     stage, model, log = staged(spec, told=(felt(steer, steer[0]), throttle))
     pos, quat, _ = subject_tracks(stage, log)

@@ -1,0 +1,194 @@
+"""The live model: played frame by frame it is what was trained, it learns, goes on where it stopped, and is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from haneul.backbones.native import read_part
+from haneul.data.shards import read_shard, shard_paths
+from haneul.errors import InputError
+from haneul.model.checkpoint import load
+from haneul.model.concepts import sizes_of
+from haneul.model.live import SHIFTS, FrameCode, LiveConfig, LiveModel, Past
+from haneul.train import live
+from haneul.world.concepts import SLOTS
+from haneul.world.produce import Plan, render_dataset
+from haneul.world.rides import RIDERS
+
+TINY = LiveConfig(latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), window=4)
+
+
+def moved_of(model: LiveModel, z: torch.Tensor) -> torch.Tensor:
+    """As training has it: the first frame comes from nothing."""
+    first = torch.zeros(len(z), 1, TINY.places, len(SHIFTS), TINY.latent)
+    return torch.cat([first, model.moved_of(z[:, :-1])], 1)
+
+
+@pytest.fixture
+def model() -> LiveModel:
+    torch.manual_seed(0)
+    net = LiveModel(TINY)
+    net.code.fit(torch.rand(8, 3, 32, 48))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return net.eval().requires_grad_(False)
+
+
+def test_played_it_is_what_was_trained(model: LiveModel) -> None:
+    """More frames than the window, so that what is dropped is what the mask hides."""
+    B, T, S, C = 2, 7, TINY.places, TINY.latent
+    z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
+    concepts, t = torch.randn(B, 7), torch.rand(1, T).expand(B, T)
+    moved = moved_of(model, z)
+    whole = model(z, y, t, actions, concepts, torch.zeros(B), torch.arange(T) == 0, moved)
+    past = Past()
+    for i in range(T):
+        before = torch.zeros(B, S, C) if past.last is None else past.last
+        v = model._velocity(past, before, moved[:, i : i + 1], y[:, i], float(t[0, i]), actions[:, i], concepts, 0.0)
+        torch.testing.assert_close(v, whole[:, i], atol=1e-4, rtol=1e-4)
+        past = model.see(past, z[:, i], actions[:, i], concepts)
+    assert past.frames == T
+    assert past.keys[0].shape[2] == (TINY.window - 1) * S
+
+
+def test_a_frame_knows_nothing_of_later_ones(model: LiveModel) -> None:
+    B, T, S, C = 1, 5, TINY.places, TINY.latent
+    z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
+    rest = (torch.rand(B, T), actions, torch.randn(B, 7), torch.zeros(B), torch.zeros(T, dtype=torch.bool))
+    first = model(z, y, *rest, moved_of(model, z))
+    z[:, 3], actions[:, 4] = 5.0, 5.0
+    second = model(z, y, *rest, moved_of(model, z))
+    torch.testing.assert_close(first[:, :4], second[:, :4])
+    assert not torch.allclose(first[:, 4], second[:, 4])
+
+
+def test_a_world_can_be_played_for_ever(model: LiveModel) -> None:
+    """Only differences of time count: the same past a hundred thousand frames later gives the same frame."""
+    concepts, actions = torch.randn(1, 7), torch.zeros(1, 2)
+    frames = torch.randn(4, 1, TINY.places, TINY.latent)
+
+    def after(start: int) -> torch.Tensor:
+        past = Past(last=torch.zeros_like(frames[0]), frames=start)
+        for frame in frames:
+            past = model.see(past, frame, actions, concepts)
+        return model.draw(past, actions, concepts, steps=2, generator=torch.Generator().manual_seed(1))
+
+    torch.testing.assert_close(after(5), after(100_005), atol=1e-3, rtol=1e-3)
+
+
+def test_what_moved_is_what_stood_there(model: LiveModel) -> None:
+    """Frames of one row of patches that slide by whole pixels: the shift that was made gives the next frame, inside."""
+    code = FrameCode(768, (2, 3))
+    wide = torch.rand(1, 3, 32, 80)
+    code.fit(torch.rand(200, 3, 32, 48))
+    model.code = code
+    for right, down in ((5, 0), (-9, 0), (3, 1)):
+        before = wide[:, :, :, 16:64]
+        after = torch.roll(wide, (down, right), (2, 3))[:, :, :, 16:64]
+        z, target = code.encode(before), code.encode(after)
+        guess = z + model.moved(z)[:, :, SHIFTS.index((right, down))] * model.unit[1]
+        inside = (slice(None), slice(None), slice(down, None), slice(9, -9))
+        error = (code.decode(guess) - code.decode(target))[inside].abs().max()
+        assert error < 1e-3
+        assert (code.decode(z) - code.decode(target))[inside].abs().max() > 0.1
+
+
+def test_units_come_from_the_data(model: LiveModel) -> None:
+    first, difference = 3 * torch.randn(500, TINY.latent), 0.5 * torch.randn(500, TINY.latent)
+    model.measure(first, difference)
+    assert model.unit.tolist() == pytest.approx([3.0, 0.5], rel=0.1)
+    assert model.spread.mean(1).tolist() == pytest.approx([1.0, 1.0], rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
+    folder = tmp_path_factory.mktemp("live")
+    render_dataset(
+        folder / "rides", Plan(clips=4, shard=2, seconds=2.0, sizes=((112, 64),), rides=True), workers=1
+    )  # fmt: skip
+    return live.LiveRecipe(
+        data=folder / "rides", folder=folder / "run", budget=6.0, batch=2, frames=5, firsts=4, threads=1,
+        compile=False, own_from=4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(recipe: live.LiveRecipe) -> tuple[LiveModel, list[str]]:
+    said: list[str] = []
+    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), window=4)
+    return live.train_live(recipe, cfg, said.append), said
+
+
+def test_it_learns_and_goes_on(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]]) -> None:
+    first = torch.load(live.checkpoint_of(recipe), weights_only=True)
+    assert first["step"] > 4
+    said: list[str] = []
+    live.train_live(dataclasses.replace(recipe, budget=2.0), None, said.append)
+    assert f"step {first['step']}" in next(line for line in said if "parameters" in line)
+    assert torch.load(live.checkpoint_of(recipe), weights_only=True)["step"] > first["step"]
+
+
+def test_the_loss_falls(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path) -> None:
+    rides = live.read_rides(recipe.data, tmp_path, trained[0].code, lambda _: None)
+    assert rides.z.shape == (4, 2, 25, 28, 16)
+    assert rides.keys.shape == (4, 25, 2)
+    every = np.arange(4)
+    fresh = LiveModel(trained[0].cfg)
+    for name, buffer in fresh.named_buffers():
+        buffer.copy_(trained[0].get_buffer(name))
+    assert live.held_loss(trained[0], rides, every, recipe) < 0.98 * live.held_loss(fresh, rides, every, recipe)
+
+
+def test_the_mirror_turns_the_keys_round(
+    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
+) -> None:
+    rides = live.read_rides(recipe.data, tmp_path, trained[0].code, lambda _: None)
+    rng = np.random.default_rng(0)
+    batch = live.draw(rides, np.array([0]), dataclasses.replace(recipe, batch=32, frames=25, silent=0.0), rng)
+    plain = (batch.actions == rides.keys[0]).all(2).all(1)
+    mirrored = (batch.actions == rides.keys[0] * torch.tensor([-1.0, 1.0])).all(2).all(1)
+    assert (plain | mirrored).all()
+    for row in range(32):
+        which = 1 if mirrored[row] else 0
+        torch.testing.assert_close(batch.z[row], rides.z[0, which].float())
+
+
+def test_it_is_kept_with_its_card(
+    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
+) -> None:
+    live.export(recipe, tmp_path / "live.safetensors")
+    net, card = read_part(tmp_path, "live", lambda config: LiveModel(LiveConfig(**config)))
+    assert set(card.recipe["riders"]) == set(RIDERS)
+    assert card.data_ledger_root == json.loads((recipe.data / "manifest.json").read_text())["ledger_root"]
+    kept = torch.load(live.checkpoint_of(recipe), weights_only=True)["ema"]
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, kept[name].float(), atol=0.02, rtol=0.02)
+    assert load(tmp_path / "live.safetensors", "live")[1].part == "live"
+
+
+def test_no_rides_are_told(tmp_path: Path) -> None:
+    empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
+    with pytest.raises(InputError, match="holds no shards"):
+        live.train_live(empty)
+
+
+def test_the_code_holds_what_a_frame_shows(recipe: live.LiveRecipe) -> None:
+    """With all components it is exact; with the first ones it errs by what the others hold."""
+    frames = live.frames_of(np.concatenate([read_shard(p).video_nTHW3[0] for p in shard_paths(recipe.data)]))
+    errors = []
+    for latent in (16, 64, 256):
+        code = FrameCode(latent, (4, 7))
+        code.fit(frames)
+        z = code.encode(frames)
+        assert z.shape == (len(frames), 28, latent)
+        errors.append(float((code.decode(z) - frames).square().mean()))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 1e-3
+    assert z.square().mean().item() == pytest.approx(1, rel=0.05)
