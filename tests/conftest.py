@@ -121,12 +121,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "concepts": {"text_encoder_sha256": file_digest(BUNDLED / "text_encoder.safetensors")},
         "live": {"riders": riders},
     }
+    live_model = LiveModel(live)
+    live_model.code.fit(torch.rand(32, 3, 64, 112))
     parts = {
         "dit": (DiT(dit), dit),
         "concepts": (ConceptReader(concepts), concepts),
         "codec": (Codec(codec), codec),
         "upscaler": (Upscaler(upscaler), upscaler),
-        "live": (LiveModel(live), live),
+        "live": (live_model, live),
     }
     for name, (module, config) in parts.items():
         card = Card(

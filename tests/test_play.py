@@ -54,9 +54,9 @@ def live(weights: Path) -> Live:
 
 @pytest.fixture(scope="module")
 def sure(tmp_path_factory: pytest.TempPathFactory) -> Live:
-    """The shipped reader and codec with a live model that was not trained."""
+    """The shipped reader with a live model that was not trained."""
     folder = tmp_path_factory.mktemp("sure")
-    for name in ("codec", "concepts", "text_encoder"):
+    for name in ("concepts", "text_encoder"):
         (folder / f"{name}.safetensors").symlink_to(BUNDLED / f"{name}.safetensors")
     for name in ("known_words.json", "scenes.json"):
         (folder / name).symlink_to(BUNDLED / name)

@@ -144,6 +144,7 @@ def test_a_saved_ride_is_a_video_like_any_other(theatre: Running, world: dict[st
     again = theatre.http.post(f"/haneul/library/{video['id']}/again", json={})
     assert again.status_code == 400
     child = theatre.http.post("/haneul/remix", json={"prompt": "a red car", "clip": {"video_id": video["id"]}}).json()
+    assert theatre.http.get(f"/haneul/library/{child['id']}").json()["parents"] == [video["id"]]
     family = theatre.http.get(f"/haneul/library/{video['id']}/family").json()
     assert family["lines"] == [{"parent": video["id"], "child": child["id"]}]
     theatre.http.delete(f"/videos/{child['id']}")

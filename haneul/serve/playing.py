@@ -169,7 +169,7 @@ class Stage:
             import logging
 
             logging.getLogger("haneul.serve.play").warning("the ride ended: %r", player.failure)
-            self.out({"problem": problem_of(player.failure)})
+            self.out({"over": problem_of(player.failure)})
             os._exit(1)
 
     def pause(self) -> None:

@@ -170,8 +170,8 @@ class Play:
                         waiting.set_result(told["kept"]["frames"])
                     else:
                         waiting.set_exception(error_of(told["problem"]))
-            elif "problem" in told:
-                problem = told["problem"]
+            elif "over" in told:
+                problem = told["over"]
                 refused = problem["kind"] == "RefusedError"
                 end = End(reason="refused" if refused else "failed", message=problem["message"], code=problem["code"])
                 await self._over(end)
@@ -301,7 +301,11 @@ class Plays:
                 await program.end()
                 return
             self._spare = program
-        program, program.since = self._spare, time.monotonic()
+        self._wait(self._spare)
+
+    def _wait(self, program: Program) -> None:
+        """Keeps a program that is ready for a while."""
+        self._spare, program.since = program, time.monotonic()
         asyncio.get_running_loop().call_later(SPARE, lambda: asyncio.ensure_future(self._cool(program)))
 
     async def _cool(self, program: Program) -> None:
@@ -328,7 +332,7 @@ class Plays:
                 told = await program.answer("world")
             except HaneulError:
                 if program.alive and self._spare is None:
-                    self._spare = program  # it is as good as new
+                    self._wait(program)  # it is as good as new
                 else:
                     await program.end()
                 raise
