@@ -333,7 +333,8 @@ def backbone_of(
     loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False, exact: bool = False,
 ) -> Backbone:  # fmt: skip
     """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
-    (backbones/open); None is the settings'. The rest is for open checkpoints, see `backbones.open.extras.Extras`.
+    (backbones/open), or one of our own in either layout (backbones/layout.py); None is the settings'. The rest is for
+    open checkpoints, see `backbones.open.extras.Extras`.
 
     Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
     """
@@ -342,11 +343,20 @@ def backbone_of(
         return default_backbone(settings)
     name = settings.model if model is None else str(model)
     if name:
+        from haneul.backbones.layout import is_ours
         from haneul.backbones.open.backbone import open_checkpoint
         from haneul.backbones.open.extras import Extras
+        from haneul.backbones.open.hub import locate
 
+        if is_ours(folder := locate(name)):
+            return native(folder, settings, extras=extras)
         chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
         return open_checkpoint(name, settings, chosen)
+    return native(settings.weights, settings, extras=extras)
+
+
+def native(folder: Path | None, settings: Settings, *, extras: bool = False) -> Backbone:
+    """Our own model of a folder, or the bundled one. InputError where `extras` for an open checkpoint were given."""
     if extras:
         raise InputError(
             "weights, LoRAs, cache, compiling and exactness are for an open checkpoint; name it as the model"
@@ -357,7 +367,7 @@ def backbone_of(
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    return Native(settings.weights or BUNDLED)
+    return Native(folder or BUNDLED)
 
 
 def default_backbone(settings: Settings) -> Backbone:
