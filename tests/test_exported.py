@@ -145,7 +145,8 @@ def test_diffusers_loads_the_parts_of_who_has_haneul(
     video = torch.rand(1, 3, 5, 32, 48) * 2 - 1
     codec = diffusers.AutoModel.from_pretrained(str(folder), subfolder="vae")
     with torch.no_grad():
-        assert torch.equal(codec.decode(codec.encode(video)), tiny.codec.decode(tiny.codec.encode(video)))
+        one, other = (net.decode(net.encode(video)) for net in (codec, tiny.codec))
+    assert torch.allclose(one, other, atol=1e-5)  # ours lies in memory channels last, which rounds otherwise
     half = diffusers.AutoModel.from_pretrained(str(folder), subfolder="vae", dtype=torch.float16)
     assert half.shift.dtype == torch.float16
     parts = import_module("haneul.parts")
