@@ -116,7 +116,7 @@ ROWS = {
     ),
     "CogVideoX-2B": row("CogVideoXPipeline", ("CogVideoXTransformer3DModel", {}), T5, COG_VAE, (720, 480, 49)),
     "CogVideoX-5B": row("CogVideoXPipeline", ("CogVideoXTransformer3DModel", COG), T5, COG_VAE, (720, 480, 49)),
-    "SANA-Video 2B 480p": row("SanaVideoPipeline", ("SanaVideoTransformer3DModel", {}), GEMMA2, WAN_VAE, (832, 480, 81)),
+    "SANA-Video 2B": row("SanaVideoPipeline", ("SanaVideoTransformer3DModel", {}), GEMMA2, WAN_VAE, (832, 480, 81)),
     "Mochi 1": row("MochiPipeline", ("MochiTransformer3DModel", {}), T5, ("AutoencoderKLMochi", {}), (848, 480, 85)),
     "Kandinsky 5 Lite": row(
         "Kandinsky5T2VPipeline", ("Kandinsky5Transformer3DModel", {}), QWEN, HUNYUAN_VAE, (768, 512, 121),
