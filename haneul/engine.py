@@ -341,33 +341,24 @@ def backbone_of(
     extras = bool(weights or loras or cache or compiled or exact)
     if model is None and not extras:
         return default_backbone(settings)
-    name = settings.model if model is None else str(model)
+    name, folder = settings.model if model is None else str(model), settings.weights
     if name:
         from haneul.backbones.layout import is_ours
         from haneul.backbones.open.backbone import open_checkpoint
         from haneul.backbones.open.extras import Extras
         from haneul.backbones.open.hub import locate
 
-        if is_ours(folder := locate(name)):
-            return native(folder, settings, extras=extras)
-        chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
-        return open_checkpoint(name, settings, chosen)
-    return native(settings.weights, settings, extras=extras)
-
-
-def native(folder: Path | None, settings: Settings, *, extras: bool = False) -> Backbone:
-    """Our own model of a folder, or the bundled one. InputError where `extras` for an open checkpoint were given."""
+        folder = locate(name)
+        if not is_ours(folder):
+            chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
+            return open_checkpoint(name, settings, chosen)
     if extras:
         raise InputError(
             "weights, LoRAs, cache, compiling and exactness are for an open checkpoint; name it as the model"
         )
-    import torch
+    from haneul.backbones.native import own
 
-    from haneul.backbones.native import BUNDLED, Native
-
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return Native(folder or BUNDLED)
+    return own(folder, settings)
 
 
 def default_backbone(settings: Settings) -> Backbone:

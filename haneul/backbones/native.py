@@ -20,6 +20,7 @@ from haneul.backbones.given import RATE, controls, lay, within
 from haneul.backbones.layout import is_exported, part_file
 from haneul.backbones.reading import Reading
 from haneul.backbones.watching import Watch
+from haneul.config import Settings
 from haneul.errors import CheckpointError
 from haneul.model.canvas import Canvas, blank, put
 from haneul.model.checkpoint import Card, file_digest, load, load_into
@@ -91,6 +92,13 @@ def loop_pieces(
         made += piece.shape[2]
         yield piece
     yield from roll(canvas, (tail, made))
+
+
+def own(folder: Path | None, settings: Settings) -> Native:
+    """Our own model of a folder, or the bundled one, with as many threads as the settings say."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return Native(folder or BUNDLED)
 
 
 Part = TypeVar("Part", bound=nn.Module)
