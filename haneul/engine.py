@@ -333,31 +333,32 @@ def backbone_of(
     loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False, exact: bool = False,
 ) -> Backbone:  # fmt: skip
     """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
-    (backbones/open); None is the settings'. The rest is for open checkpoints, see `backbones.open.extras.Extras`.
+    (backbones/open), or one of our own in either layout (backbones/layout.py); None is the settings'. The rest is for
+    open checkpoints, see `backbones.open.extras.Extras`.
 
     Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
     """
     extras = bool(weights or loras or cache or compiled or exact)
     if model is None and not extras:
         return default_backbone(settings)
-    name = settings.model if model is None else str(model)
+    name, folder = settings.model if model is None else str(model), settings.weights
     if name:
+        from haneul.backbones.layout import is_ours
         from haneul.backbones.open.backbone import open_checkpoint
         from haneul.backbones.open.extras import Extras
+        from haneul.backbones.open.hub import locate
 
-        chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
-        return open_checkpoint(name, settings, chosen)
+        folder = locate(name)
+        if not is_ours(folder):
+            chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
+            return open_checkpoint(name, settings, chosen)
     if extras:
         raise InputError(
             "weights, LoRAs, cache, compiling and exactness are for an open checkpoint; name it as the model"
         )
-    import torch
+    from haneul.backbones.native import own
 
-    from haneul.backbones.native import BUNDLED, Native
-
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return Native(settings.weights or BUNDLED)
+    return own(folder, settings)
 
 
 def default_backbone(settings: Settings) -> Backbone:

@@ -23,6 +23,7 @@ ALLOWED = {
     "trust": BASE | {"video"},
     "screen": BASE | {"prompt", "model", "video", "trust"},
     "backbones": BASE | {"model", "prompt", "video", "trust"},
+    "parts": BASE | {"model", "backbones", "video"},
     "engine": BASE | {"prompt", "model", "screen", "backbones", "video", "trust"},
     "edits": BASE | {"engine", "backbones", "video"},
     "variations": BASE | {"engine", "video", "trust"},

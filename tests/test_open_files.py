@@ -62,6 +62,29 @@ def test_loras_count_as_much_as_they_are_told(saved: Saved, tmp_path: Path) -> N
     assert model.identity().weights_sha256 != Open(folder.read(where)).identity().weights_sha256
 
 
+def test_a_lora_that_does_not_fit_is_said(saved: Saved, tmp_path: Path) -> None:
+    def told(path: Path) -> list[str]:
+        model = Open(folder.read(saved("wan")), extras=Extras(loras=((path, 1.0),)))
+        model.load(5, SIDES)
+        return model.notes(asked(model, 5, SIDES))
+
+    ours = lora_file(tmp_path / "ours.safetensors")
+    assert not any("layers of" in note for note in told(ours))
+    tensors = load_file(ours)
+    foreign = {name.replace("attn1", "attn9"): value.clone() for name, value in tensors.items()}
+    save_file(tensors | foreign, tmp_path / "half.safetensors")
+    assert any("only 4 of the 8 layers of half.safetensors" in note for note in told(tmp_path / "half.safetensors"))
+    other = {name.replace("transformer.blocks", "unet.blocks"): value for name, value in tensors.items()}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"other\.safetensors is a LoRA of another model"):
+        told(tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"wide\.safetensors cannot be loaded .* size mismatch for blocks"):
+        told(lora_file(tmp_path / "wide.safetensors", width=32))
+    model = Open(folder.read(saved("hunyuan15")), extras=Extras(loras=((ours, 1.0),)))
+    with pytest.raises(CheckpointError, match="takes no LoRA"):
+        model.load(5, SIDES)
+
+
 def single(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """An LTX denoiser's weights as its makers name them."""
     names = {"proj_in": "patchify_proj", "time_embed": "adaln_single", "norm_q": "q_norm", "norm_k": "k_norm"}

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from haneul.backbones.base import MODES, Capabilities, Identity, Progress, Request
+from haneul.backbones.exported import check_config, read_text_encoder
 from haneul.backbones.given import RATE, controls, lay, within
+from haneul.backbones.layout import is_exported, part_file
 from haneul.backbones.reading import Reading
 from haneul.backbones.watching import Watch
+from haneul.config import Settings
 from haneul.errors import CheckpointError
 from haneul.model.canvas import Canvas, blank, put
 from haneul.model.checkpoint import Card, file_digest, load, load_into
@@ -91,13 +94,22 @@ def loop_pieces(
     yield from roll(canvas, (tail, made))
 
 
+def own(folder: Path | None, settings: Settings) -> Native:
+    """Our own model of a folder, or the bundled one, with as many threads as the settings say."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return Native(folder or BUNDLED)
+
+
 Part = TypeVar("Part", bound=nn.Module)
 
 
 def read_part(folder: Path, name: str, build: Callable[[dict[str, Any]], Part]) -> tuple[Part, Card]:
     """One network of a folder of weights and its card; `build` makes it from the card's configuration."""
-    path = folder / f"{name}.safetensors"
+    path = part_file(folder, name)
     weights, card = load(path, name)
+    if path.parent != folder:
+        check_config(path, card)
     try:
         part = build(card.config)
     except (TypeError, ValueError, RuntimeError) as err:
@@ -107,30 +119,36 @@ def read_part(folder: Path, name: str, build: Callable[[dict[str, Any]], Part]) 
 
 
 class Native:
-    """The bundled `nano` model, or another folder of the same files."""
+    """The bundled `nano` model, or another folder of the same files, or what `haneul export` made of one."""
 
     def __init__(self, folder: Path = BUNDLED) -> None:
         self.folder = folder
         self.dit, self.card = read_part(folder, "dit", lambda config: DiT(DiTConfig(**config)))
-        self.codec, _ = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
-        self.upscaler, _ = read_part(folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
+        self.codec, codec = read_part(folder, "codec", lambda config: Codec(CodecConfig(**config)))
+        self.upscaler, upscaler = read_part(folder, "upscaler", lambda config: Upscaler(UpscalerConfig(**config)))
+        self._cards = {"dit": self.card, "codec": codec, "upscaler": upscaler}
         try:
             self.preset: Preset = preset(self.card.preset)
             self.sampling = Sampling(**self.card.sampling)
         except (TypeError, ValueError) as err:
-            raise CheckpointError(f"the card of {folder / 'dit.safetensors'} is damaged: {err}") from err
-        text = shared_encoder(folder / "text_encoder.safetensors")
+            raise CheckpointError(f"the card of {part_file(folder, 'dit')} is damaged: {err}") from err
+        if is_exported(folder):
+            text, self.text_encoder_sha256 = read_text_encoder(folder)
+        else:
+            text = shared_encoder(folder / "text_encoder.safetensors")
+            self.text_encoder_sha256 = file_digest(folder / "text_encoder.safetensors")
         concepts: ConceptReader | None = None
         if self.dit.cfg.concepts:
             concepts, card = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
             if concepts.sizes != self.dit.cfg.concepts:
                 raise CheckpointError(f"concepts and transformer of {folder} do not belong together; fetch both again")
             learned_from = card.recipe.get("text_encoder_sha256")
-            if learned_from and learned_from != file_digest(folder / "text_encoder.safetensors"):
-                path = folder / "text_encoder.safetensors"
+            if learned_from and learned_from != self.text_encoder_sha256:
                 raise CheckpointError(
-                    f"{path} is not what the concepts were learned from, or was changed; fetch it again"
+                    f"the text encoder of {folder} is not what the concepts were learned from, or was changed; "
+                    "fetch it again"
                 )
+            self._cards["concepts"] = card
             concepts.eval().requires_grad_(False)
         self.reading = Reading(folder, text, concepts)
         for part in (self.dit, self.codec, self.upscaler):
@@ -156,7 +174,14 @@ class Native:
 
     @cached_property
     def _digest(self) -> str:
-        return file_digest(self.folder / "dit.safetensors")
+        return file_digest(part_file(self.folder, "dit"))
+
+    def parts(self) -> dict[str, tuple[nn.Module, Card]]:
+        """Every network that was trained, by its name in a folder of weights, and its card."""
+        modules: dict[str, nn.Module | None] = {
+            "dit": self.dit, "codec": self.codec, "upscaler": self.upscaler, "concepts": self.reading.concepts,
+        }  # fmt: skip
+        return {name: (module, self._cards[name]) for name, module in modules.items() if module is not None}
 
     def identity(self) -> Identity:
         name = f"haneul-{self.card.preset}"

@@ -5,7 +5,7 @@ Results go to stdout, everything else to stderr. Exit codes: those of `haneul.er
 when interrupted.
 """
 
-from haneul.cli import bench, facts, film, models, play, scale, screen, serve, studio, training, video, world
+from haneul.cli import bench, export, facts, film, models, play, scale, screen, serve, studio, training, video, world
 from haneul.cli.base import DURATION, SIZE, Group, main, progress_display, run
 from haneul.cli.training import train
 
@@ -14,6 +14,7 @@ __all__ = [
     "SIZE",
     "Group",
     "bench",
+    "export",
     "facts",
     "film",
     "main",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from haneul.cli.base import SIZE, WEIGHTS, main, one_line
@@ -32,25 +34,32 @@ def models_list() -> None:
 def models_show(model: str | None, seconds: float, size: tuple[int, int] | None) -> None:
     """Tell what MODEL, an open checkpoint (a folder or owner/name), can do: modes, lengths, terms, memory.
 
-    Without MODEL: the weights that are installed, with what their files say about themselves.
+    Without MODEL, or of a folder of Haneul's own weights: what the files say about themselves.
     """
+    from haneul.backbones.layout import is_exported, is_ours
+    from haneul.config import load_settings
+
     if model is None:
-        _installed()
+        chosen = load_settings().weights
+        _installed([WEIGHTS, *([chosen] if chosen else [])])
         return
     from haneul.backbones.open import card
-    from haneul.backbones.open.hub import find
+    from haneul.backbones.open.hub import find, locate
 
-    click.echo(card.text(find(model), seconds=seconds, size=size))
+    folder = locate(model)
+    if is_exported(folder):
+        click.echo(card.exported_text(folder))
+    elif is_ours(folder):
+        _installed([folder])
+    else:
+        click.echo(card.text(find(model), seconds=seconds, size=size))
 
 
-def _installed() -> None:
+def _installed(folders: list[Path]) -> None:
     import safetensors
 
-    from haneul.config import load_settings
     from haneul.model.checkpoint import file_digest
 
-    chosen = load_settings().weights
-    folders = [WEIGHTS, *([chosen] if chosen else [])]
     files = [file for folder in folders for file in sorted(folder.glob("*.safetensors"))]
     if not files:
         click.echo("no weights are installed in " + " or ".join(str(folder) for folder in folders), err=True)

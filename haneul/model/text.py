@@ -26,6 +26,8 @@ from haneul.errors import CheckpointError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from haneul.model.bert import Words
+
 BLOCK = 32  #: weights per quantisation block
 KEPT = 8  #: single texts whose states are kept
 CHUNK = 32  #: texts that are encoded together
@@ -100,6 +102,11 @@ class PackedEmbedding(nn.Module):
         self.width = width
         self.register_buffer("packed", packed.view(-1, width // BLOCK * 18), persistent=False)
 
+    @property
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return len(self.packed)
+
     def forward(self, ids: Tensor) -> Tensor:
         rows, back = ids.unique(return_inverse=True)
         table = unpack_q4(self.packed[rows].cpu().numpy(), (len(rows), self.width)).to(ids.device)
@@ -133,7 +140,7 @@ class TextEncoder(nn.Module):
     """`encode(texts)` gives token states [B, L, 384] and their mask [B, L]; nothing in it is ever trained."""
 
     def __init__(
-        self, words: PackedEmbedding, positions: Tensor, layers: int, heads: int, hidden: int, eps: float
+        self, words: PackedEmbedding | Words, positions: Tensor, layers: int, heads: int, hidden: int, eps: float
     ) -> None:
         super().__init__()
         width = words.width

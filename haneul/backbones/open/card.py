@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
+from haneul.backbones.base import MODES
+from haneul.backbones.layout import INDEX, KIND, weight_files
 from haneul.backbones.open import licences, memory, modes
 from haneul.backbones.open.backbone import Open
-from haneul.backbones.open.folder import Checkpoint
+from haneul.backbones.open.folder import Checkpoint, read_header, read_json
+from haneul.errors import CheckpointError
 
 
 def text(checkpoint: Checkpoint, *, seconds: float = 4.0, size: tuple[int, int] | None = None) -> str:
@@ -42,6 +46,31 @@ def text(checkpoint: Checkpoint, *, seconds: float = 4.0, size: tuple[int, int] 
     if free:
         lines.append(f"  here     {memory.choose(found, free).text()}")
     lines += [f"  {mode:<16} {way.state:<12} {way.how}" for mode, way in modes.table(model.calls, model.slides).items()]
+    return "\n".join(lines)
+
+
+def exported_text(folder: Path) -> str:
+    """The same of a model of ours that was exported."""
+    index = read_json(folder / INDEX)
+    try:
+        (width, height), fps, steps = index["base_size"], index["base_fps"], index["sampling"].get("steps", "?")
+        lines = [
+            f"{folder.name}: {KIND}, Haneul's own {index['preset']}; diffusers has no class for it",
+            f"  folder   {folder}",
+            f"  terms    {index['licence']}",
+            f"  learned  from what a ledger names whose root is {index['data_ledger_root'] or 'unknown'}",
+            f"  size     {width}x{height} at {fps} frames a second, which an upscaler makes larger and doubles",
+            f"  usually  {steps} steps, guidance {index['sampling'].get('guidance', '?')}",
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / INDEX} is damaged ({error}); fetch the model again") from error
+    for path in weight_files(folder):
+        header, kind = read_header(path), index.get(path.parent.name, ["", "?"])[1]
+        stored = path.stat().st_size / memory.GIB
+        lines.append(
+            f"  {path.parent.name:<16} {kind}, {header.parameters / 1e9:.3f} billion numbers, {stored:.2f} GiB"
+        )
+    lines += [f"  {mode:<16} {'native':<12} one noise level for each token" for mode in MODES]
     return "\n".join(lines)
 
 

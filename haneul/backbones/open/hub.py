@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from haneul.backbones.layout import is_exported
 from haneul.backbones.open.folder import INDEX, PICKLES, Checkpoint, pipeline_of, read, read_json
 from haneul.errors import CheckpointError, InputError
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 #: What a checkpoint in the layout of diffusers consists of; pickles are not even fetched.
-WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*", "NOTICE*")
 SECONDS = 10.0  #: that the hub may take to answer
 
 
@@ -19,9 +20,16 @@ def find(model: str) -> Checkpoint:
 
     Raises CheckpointError for what is neither, or cannot be fetched, and as `folder.read`.
     """
+    folder = locate(model)
+    return read(folder, None if Path(model).expanduser().is_dir() else model)
+
+
+def locate(model: str) -> Path:
+    """The folder of a checkpoint, or of an exported model of ours, by its path or its name of the hub; of a folder on
+    this machine nothing is checked yet. Raises as `find`."""
     path = Path(model).expanduser()
     if path.is_dir():
-        return read(path.absolute())
+        return path.absolute()
     if path.suffix.lower() in PICKLES:
         raise CheckpointError(f"{path.name} is a pickle, which can run code and is never opened; use safetensors")
     if path.exists() or not _NAME.fullmatch(model) or model.startswith((".", "/", "~")):
@@ -33,9 +41,11 @@ def find(model: str) -> Checkpoint:
         raise InputError("names of the hub need huggingface_hub; run: pip install 'haneul[open]'") from None
     try:
         here = Path(huggingface_hub.snapshot_download(model, allow_patterns=list(WANTED), local_files_only=True))
-        return read(here, model)
+        if not is_exported(here):
+            read(here, model)
+        return here
     except (OSError, CheckpointError):  # not in the cache, or not all of it
-        return read(fetch(model), model)
+        return fetch(model)
 
 
 def fetch(name: str) -> Path:
@@ -53,7 +63,9 @@ def fetch(name: str) -> Path:
                 f"{name} has no {INDEX}, so it is no checkpoint in the layout of diffusers; "
                 "look for one whose name ends in -Diffusers"
             )
-        pipeline_of(read_json(Path(huggingface_hub.hf_hub_download(name, INDEX, etag_timeout=SECONDS))), name)
+        index = Path(huggingface_hub.hf_hub_download(name, INDEX, etag_timeout=SECONDS))
+        if not is_exported(index.parent):
+            pipeline_of(read_json(index), name)
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WANTED), etag_timeout=SECONDS))
     except errors.GatedRepoError as error:
         raise CheckpointError(

@@ -45,6 +45,7 @@ FAMILIES: Mapping[str, str] = {
     "hunyuan_video": "tencent-hunyuan-community",
     "hunyuan_video1_5": "tencent-hunyuan-community",
     "cosmos": "nvidia-open-model-license",
+    "sana_video": "nvidia-open-model-license",
     "ltx2": "ltx-2-community-license-agreement",
     "skyreels_v2": "skywork-license",
     "mochi": "apache-2.0",

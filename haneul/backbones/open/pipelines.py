@@ -18,7 +18,7 @@ from PIL import Image
 from haneul.backbones.base import Progress
 from haneul.backbones.open import speed
 from haneul.backbones.open.extras import Extras
-from haneul.backbones.open.folder import Checkpoint
+from haneul.backbones.open.folder import Checkpoint, read_header
 from haneul.backbones.open.memory import Plan
 from haneul.backbones.open.sources import Pipeline
 from haneul.errors import CheckpointError
@@ -78,6 +78,13 @@ class Pipelines:
             with loading(path.name):
                 pipe.load_lora_weights(
                     str(path.parent), weight_name=path.name, adapter_name=names[-1], use_safetensors=True
+                )
+            told, fit = layers_in(path), layers_with(pipe, names[-1])
+            if not fit:
+                raise CheckpointError(f"{path.name} is a LoRA of another model: none of its layers is in this one")
+            if fit < told:
+                self.doubts.append(
+                    f"only {fit} of the {told} layers of {path.name} are in this model; the rest is lost"
                 )
         if names:
             pipe.set_adapters(names, [weight for _, weight in self.extras.loras])
@@ -146,6 +153,17 @@ class Pipelines:
             torch.cuda.empty_cache()
 
 
+def layers_in(lora: Path) -> int:
+    """How many layers a LoRA's file changes: each has two matrices, of which one goes down to the few dimensions."""
+    return sum("lora_A" in name or "lora_down" in name or "lora.down" in name for name in read_header(lora).tensors)
+
+
+def layers_with(pipe: Any, adapter: str) -> int:
+    """How many layers of a pipeline's networks have an adapter."""
+    parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    return sum(adapter in getattr(module, "lora_A", ()) for part in parts for module in part.modules())
+
+
 @contextmanager
 def loading(name: str) -> Iterator[None]:
     """Whatever the libraries say of a file that they cannot use is one error of ours."""
@@ -154,7 +172,8 @@ def loading(name: str) -> Iterator[None]:
     except (OSError, ValueError, TypeError, ImportError, KeyError, AttributeError, RuntimeError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise MemoryError(str(error)) from error
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+        first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
         raise CheckpointError(f"{name} cannot be loaded by diffusers: {first[:300]}") from error
 
 
