@@ -23,6 +23,7 @@ const HIDDEN = { clip: "library", admin: "queue" }; // rooms that belong to anot
 const room = document.getElementById("room");
 let leave = null;
 let counted = null;
+let playable = false; // whether there is a model to play
 let up = true; // whether the service answered the last time
 
 export function theme(now = kept("theme", "auto")) {
@@ -35,7 +36,7 @@ export function frame() {
   document.getElementById("skip").textContent = t("skip");
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t("nav"));
-  fill(nav, NAV.map((name) => h("a", { href: `#/${name}`, data: { room: name } }, icon(name), h("span", { class: "name" }, t(`room.${name}`)), name === (NAV.includes("queue") ? "queue" : "create") ? (counted = h("span", { class: "count", hidden: true })) : null)));
+  fill(nav, NAV.map((name) => h("a", { href: `#/${name}`, data: { room: name }, hidden: name === "play" && !playable }, icon(name), h("span", { class: "name" }, t(`room.${name}`)), name === (NAV.includes("queue") ? "queue" : "create") ? (counted = h("span", { class: "count", hidden: true })) : null)));
   const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const other = Object.keys(LANGUAGES).find((name) => name !== language);
   const light = button(null, () => { keep("theme", dark() ? "light" : "dark"); theme(); frame(); }, { kind: "plain little", symbol: dark() ? "sun" : "moon", title: t(dark() ? "theme.light" : "theme.dark") });
@@ -110,6 +111,11 @@ function answers(now) {
   state();
 }
 
+function play({ available }) {
+  playable = available;
+  document.querySelector('nav a[data-room="play"]').hidden = !available;
+}
+
 function askForKey(wrong) {
   return dialog((close) => {
     const given = h("input", { type: "password", autocomplete: "off", spellcheck: "false", required: true, placeholder: "hnl_…" });
@@ -134,6 +140,7 @@ async function begin() {
   jobs.addEventListener("held", state);
   jobs.start();
   await show();
+  json(`${mine}/play`).then(play, () => {});
   json(`${mine}/storage`).then((now) => { if (!now.workers) note(t("link.loading")); }, () => {});
 }
 
