@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 from pathlib import Path
@@ -347,6 +348,28 @@ def eval_trust(
     work_on = trust.Trust(folder=folder, clips=clips, keys=keys, unmarked=unmarked, splits=splits or SPLITS)
     result = trust.measure(work_on, parts or trust.PARTS, say)
     click.echo(trust.write(result, out).read_text(encoding="utf-8"))
+
+
+@evaluate.command("play")
+@click.argument("parts", nargs=-1)
+@click.option("--weights", type=PATH, help="A folder of weights.  [default: the settings', or the bundled]")
+@click.option("--scenes", type=click.IntRange(min=1), default=24, show_default=True, help="In which keys are held.")
+@click.option("--out", type=PATH, default="play.json", show_default=True, help="The file to write, as JSON.")
+def eval_play(parts: tuple[str, ...], weights: Path | None, scenes: int, out: Path) -> None:
+    """Measure the live model: do its worlds obey keys, as the simulated world does, do they last, are they in time?
+
+    PARTS are obedience, minute and time; all by default.
+    """
+    from haneul.backbones.live import Live
+    from haneul.backbones.native import BUNDLED
+    from haneul.config import load_settings
+    from haneul.evals import play
+
+    say = functools.partial(click.echo, err=True)
+    live = Live(weights or load_settings().weights or BUNDLED)
+    found = play.measure(live, parts or play.PARTS, say, scenes=scenes)
+    out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    click.echo(str(out))
 
 
 @evaluate.command("train-reader")

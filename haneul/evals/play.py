@@ -5,9 +5,10 @@ What the simulated world does under the same keys stands beside each figure, mea
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from haneul.backbones.live import Live, Ride, Scene
+from haneul.errors import InputError
 from haneul.evals.data import Say
 from haneul.evals.drift import drift
+from haneul.evals.report import machine
 from haneul.evals.statistics import wilson
 from haneul.model.concepts import one_hot
 from haneul.play import Keys, Player, Shown, World
@@ -31,6 +34,7 @@ SECONDS = 4.0  #: that a key is held
 HOLDS = ((-1, 1), (1, 1), (0, 1), (0, 0))  #: steer, go: left, right, ahead, standing
 SKIP = 0.75  #: seconds after which its effect is measured
 FPS_GOAL, DELAY_GOAL = 12.0, 0.25
+PARTS = ("obedience", "minute", "time")
 
 
 def pan(frames: Frames) -> float:
@@ -137,6 +141,20 @@ def long_ride(live: Live, say: Say, *, scenes: int = 4, seconds: float = 60.0) -
         "seconds": seconds, "each": found,
         "median": {name: round(statistics.median(one[name] for one in found), 3) for name in found[0]},
     }  # fmt: skip
+
+
+def measure(live: Live, parts: Sequence[str], say: Say, *, scenes: int) -> dict[str, Any]:
+    """The named ones of PARTS, and by what. Raises InputError for another name."""
+    for name in parts:
+        if name not in PARTS:
+            raise InputError(f"no part is called {name!r}; there are: {', '.join(PARTS)}")
+    every: dict[str, Callable[[], dict[str, Any]]] = {
+        "obedience": functools.partial(obedience, live, say, scenes=scenes),
+        "minute": functools.partial(long_ride, live, say),
+        "time": functools.partial(in_time, live, say),
+    }
+    told = {"weights": live.identity().weights_sha256, "machine": machine()}
+    return told | {name: every[name]() for name in PARTS if name in parts}
 
 
 def in_time(live: Live, say: Say, *, seconds: float = 10.0) -> dict[str, Any]:
