@@ -1,0 +1,64 @@
+"""How well a world plays is measured right: shifts that were made are found, a live model's rides are judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from haneul import cli
+from haneul.evals.play import pan, simulated, stir, summed
+from haneul.world.rides import ride_spec
+
+
+def sliding(pixels: float, frames: int = 8) -> NDArray[np.uint8]:
+    """uint8 [T, 64, 112, 3]: a ground of soft shapes that moves right by so many pixels a frame."""
+    x = np.arange(112)[None, None] - pixels * np.arange(frames)[:, None, None]
+    y = np.arange(64)[None, :, None]
+    grey = 128 + 50 * np.sin(x / 5.0 + y / 9.0) + 40 * np.sin(x / 2.3 - y / 4.0)
+    return np.repeat(grey[..., None], 3, -1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("pixels", [-7.0, -2.5, 0.0, 1.0, 6.5])
+def test_a_pan_is_found(pixels: float) -> None:
+    assert pan(sliding(pixels)) == pytest.approx(12 * pixels, abs=3)
+
+
+def test_what_stands_does_not_stir() -> None:
+    assert stir(sliding(0.0)) == 0
+    assert stir(sliding(2.0)) > 5
+
+
+def test_the_simulation_obeys() -> None:
+    spec = ride_spec(10_001, 2.0, kind="robot", only_held_out=True)
+    left, right = (pan(simulated(spec, steer, 1.0)[9:]) for steer in (-1.0, 1.0))
+    assert left > 40
+    assert right < -40
+
+
+def test_shares_are_of_those_that_can() -> None:
+    good = {"left": 50.0, "right": -50.0, "ahead": 0.0, "going": 4.0, "standing": 0.5, "stops": 1.0}
+    bird = good | {"standing": 3.9, "stops": 0.0}  # it cannot stand
+    lost = good | {"left": -3.0}
+    found = summed([good, bird, lost])
+    assert found["steers"] == pytest.approx(2 / 3)
+    assert found["stops"] == 1
+    assert found["pan_right"] == -50
+
+
+def test_a_folder_of_weights_is_measured(weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "play.json"
+    done = CliRunner().invoke(
+        cli.main, ["eval", "play", "obedience", "--weights", str(weights), "--scenes", "1", "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    assert found["obedience"]["scenes"] == 1
+    assert found["obedience"]["simulation"]["steers"] == 1
+    done = CliRunner().invoke(cli.main, ["eval", "play", "colour", "--weights", str(weights), "--out", str(out)])
+    assert done.exit_code != 0
+    assert "there are: obedience, minute, time" in done.output
