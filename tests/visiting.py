@@ -29,7 +29,9 @@ THERE = {
 
 
 def table(name: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((studio.FOLDER / "words" / f"{name}.json").read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    for file in (f"{name}.json", f"{name}.values.json"):
+        found |= json.loads((studio.FOLDER / "words" / file).read_text(encoding="utf-8"))
     return found
 
 

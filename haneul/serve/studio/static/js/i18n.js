@@ -1,4 +1,4 @@
-// Words, in one table for each language. A missing word would show as its name, and a test sees to it that none is.
+// Words, in two tables for each language: what the studio says, and the model's vocabulary. A missing word would show as its name, and a test sees to it that none is.
 import { keep, kept } from "./dom.js";
 
 export const LANGUAGES = { en: "English", ko: "한국어" };
@@ -12,8 +12,8 @@ export function preferred() {
 }
 
 export async function speak(name) {
-  const answer = await fetch(`/studio/words/${name}.json`);
-  table = await answer.json();
+  const answers = await Promise.all([name, `${name}.values`].map((file) => fetch(`/studio/words/${file}.json`)));
+  table = Object.assign(...(await Promise.all(answers.map((answer) => answer.json()))));
   language = name;
   document.documentElement.lang = name;
 }
