@@ -145,7 +145,7 @@ class Native:
             learned_from = card.recipe.get("text_encoder_sha256")
             if learned_from and learned_from != self.text_encoder_sha256:
                 raise CheckpointError(
-                    f"the text encoder of {folder} is not what the concepts were learned from, or was changed; "
+                    f"text_encoder of {folder} is not what the concepts were learned from, or was changed; "
                     "fetch it again"
                 )
             self._cards["concepts"] = card
