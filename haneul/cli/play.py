@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import click
 
-from haneul.cli.base import PATH, main, progress_display
+from haneul.cli.base import PATH, WEIGHTS, main, progress_display
 from haneul.cli.serve import DATA
 from haneul.cli.studio import opened
 
@@ -56,6 +56,12 @@ def play(
         return
     if save is not None:
         raise InputError("--save goes with --terminal; in the browser a ride is saved to the library by a button")
+    from haneul.config import load_settings
+    from haneul.errors import CheckpointError
+
+    path = (load_settings().weights or WEIGHTS) / "live.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"no live model at {path}, and none ships yet; train one with: haneul train live")
     room = "#/play" + (f"/{quote(prompt, safe='')}" if prompt else "")
     room += f"/{seed}" if prompt and seed is not None else ""
     opened(data, port=port, workers=1, browser=shown, room=room)
