@@ -12,8 +12,9 @@ then needs no `trust_remote_code`. What these networks make is neither screened 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -30,6 +31,8 @@ __all__ = ["Codec", "ConceptReader", "DiT", "Upscaler"]
 class _Part(torch.nn.Module):
     """A network that is read from its folder."""
 
+    _config: ClassVar[Callable[..., Any]]  # of a part's config.json
+
     @classmethod
     def from_pretrained(
         cls, model: str | Path, *, subfolder: str | None = None, dtype: torch.dtype | None = None, **_: Any
@@ -43,41 +46,31 @@ class _Part(torch.nn.Module):
         folder = locate(str(model))
         if not is_exported(folder) or subfolder not in (None, PARTS[part][0]):
             raise CheckpointError(f"{model} has no {cls.__name__} in {subfolder or PARTS[part][0]}; see haneul export")
-        found, _card = read_part(folder, part, cls._of)
-        return found.eval().to(dtype)
-
-    @classmethod
-    def _of(cls, config: dict[str, Any]) -> Self:
-        raise NotImplementedError
+        make: Any = cls
+        found, _card = read_part(folder, part, lambda config: make(cls._config(**config)))
+        network: Self = found.eval().to(dtype)
+        return network
 
 
 class DiT(_Part, dit.DiT):
     """The transformer, see `haneul.model.dit.DiT`."""
 
-    @classmethod
-    def _of(cls, config: dict[str, Any]) -> Self:
-        return cls(dit.DiTConfig(**config))
+    _config = dit.DiTConfig
 
 
 class Codec(_Part, codec.Codec):
     """The video autoencoder, see `haneul.model.codec.Codec`."""
 
-    @classmethod
-    def _of(cls, config: dict[str, Any]) -> Self:
-        return cls(codec.CodecConfig(**config))
+    _config = codec.CodecConfig
 
 
 class Upscaler(_Part, upscale.Upscaler):
     """The upscaler, see `haneul.video.upscale.Upscaler`."""
 
-    @classmethod
-    def _of(cls, config: dict[str, Any]) -> Self:
-        return cls(upscale.UpscalerConfig(**config))
+    _config = upscale.UpscalerConfig
 
 
 class ConceptReader(_Part, concepts.ConceptReader):
     """What reads a prompt's states, see `haneul.model.concepts.ConceptReader`."""
 
-    @classmethod
-    def _of(cls, config: dict[str, Any]) -> Self:
-        return cls(concepts.ConceptsConfig(**config))
+    _config = concepts.ConceptsConfig

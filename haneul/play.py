@@ -1,6 +1,6 @@
 """A world to play in: keys in, pictures out, twelve a second, drawn by the live model; and the ride as a signed video.
 
-    keys -> live model (4 steps) -> larger, with steep edges -> watermark -> who looks
+    keys -> live model -> larger, with steep edges -> watermark -> who looks
                       |                                                       (upscaler -> watermark -> mp4
                       +-> the ride, as latents  ->  `save`  ->                 -> signature)
 

@@ -134,7 +134,7 @@ def test_the_screen_refuses_before_anything_is_dreamt(weights: Path, tmp_path: P
 
 def test_weights_without_a_live_model(weights: Path, tmp_path: Path) -> None:
     shutil.copytree(weights, tmp_path / "old", ignore=shutil.ignore_patterns("live.*"), symlinks=True)
-    with pytest.raises(CheckpointError, match=r"no weights at .*live\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"no live model at .*live\.safetensors"):
         World(settings=replace(load_settings(), weights=tmp_path / "old"))
 
 

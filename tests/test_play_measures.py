@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from haneul import cli
-from haneul.evals.play import pan, simulated, stir, summed
+from haneul.backbones.live import Live
+from haneul.evals.play import in_time, long_ride, pan, simulated, stir, summed
 from haneul.world.rides import ride_spec
 
 
@@ -48,6 +49,15 @@ def test_shares_are_of_those_that_can() -> None:
     assert found["steers"] == pytest.approx(2 / 3)
     assert found["stops"] == 1
     assert found["pan_right"] == -50
+
+
+def test_a_minute_and_its_time_are_measured(weights: Path) -> None:
+    live = Live(weights)
+    lasting = long_ride(live, lambda _: None, scenes=1, seconds=11.0)
+    assert set(lasting["median"]) == {"colour", "contrast", "sharpness", "motion"}
+    timed = in_time(live, lambda _: None, seconds=1.0)
+    assert 1 < timed["fps"] <= 1.2 * live.fps
+    assert 0 < timed["delay_median"] <= timed["delay_p95"]
 
 
 def test_a_folder_of_weights_is_measured(weights: Path, tmp_path: Path) -> None:

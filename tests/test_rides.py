@@ -89,7 +89,7 @@ def test_keys_are_held_and_felt_at_once_but_softly() -> None:
         spans = np.diff(np.flatnonzero(np.diff(track, prepend=np.nan))) / FPS
         assert spans.min() >= HELD[0] - 2 / FPS
     step: NDArray[np.float64] = np.concatenate([np.zeros(20), np.ones(20)])
-    effect = felt(step, 0.0)
+    effect = felt(step)
     assert effect[19] == 0, "nothing is felt before the key is held"
     assert 0 < effect[20] < effect[22] < 1
     assert effect[30] == pytest.approx(1)

@@ -97,6 +97,9 @@ def test_what_can_be_played(theatre: Running) -> None:
     assert set(state["riders"]) == {"car", "robot", "bird"}
     assert "desert" in state["riders"]["car"]
     assert state["most"] == 1
+    assert theatre.processes(PLAY) == [], "to ask loads nothing"
+    theatre.http.get("/haneul/play", params={"soon": True})
+    wait_for(lambda: len(theatre.processes(PLAY)) == 1, 60)
 
 
 def test_keys_go_in_and_pictures_come_out(theatre: Running, world: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from haneul.errors import CheckpointError
+
 INDEX = "model_index.json"
 LIBRARY = "haneul.parts"  #: the module that its classes lie in
 KIND = "HaneulPipeline"  #: what the index calls itself; diffusers has no class of that name
@@ -40,6 +42,14 @@ def part_file(folder: Path, part: str) -> Path:
     if part in PARTS and is_exported(folder):
         return folder / PARTS[part][0] / WEIGHTS
     return folder / f"{part}.safetensors"
+
+
+def live_file(folder: Path) -> Path:
+    """Where a folder's live model lies. Raises CheckpointError where it has none."""
+    path = folder / "live.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"no live model at {path}, and none ships yet; train one with: haneul train live")
+    return path
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.backbones.base import Identity
+from haneul.backbones.layout import live_file
 from haneul.backbones.native import BUNDLED, read_part
 from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
@@ -38,6 +39,7 @@ class Live:
 
     def __init__(self, folder: Path = BUNDLED) -> None:
         self.folder = folder
+        live_file(folder)
         self.model, self.card = read_part(folder, "live", lambda config: LiveModel(LiveConfig(**config)))
         concepts, _ = read_part(folder, "concepts", lambda config: ConceptReader(ConceptsConfig(**config)))
         if concepts.sizes != self.model.cfg.concepts:

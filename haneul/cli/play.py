@@ -56,12 +56,10 @@ def play(
         return
     if save is not None:
         raise InputError("--save goes with --terminal; in the browser a ride is saved to the library by a button")
+    from haneul.backbones.layout import live_file
     from haneul.config import load_settings
-    from haneul.errors import CheckpointError
 
-    path = (load_settings().weights or WEIGHTS) / "live.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"no live model at {path}, and none ships yet; train one with: haneul train live")
+    live_file(load_settings().weights or WEIGHTS)  # before a service is started for nothing
     room = "#/play" + (f"/{quote(prompt, safe='')}" if prompt else "")
     room += f"/{seed}" if prompt and seed is not None else ""
     opened(data, port=port, workers=1, browser=shown, room=room)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,18 +142,22 @@ def train_nano(
 @click.option("--budget", type=DURATION, default="1h", show_default=True, help="Of training.")
 @click.option("--folder", type=PATH, help="Rides, latents, state, weights.  [default: train-live in the cache folder]")
 @click.option("--rides", type=click.IntRange(min=32), default=512, show_default=True, help="Of 10 s, to learn from.")
+@click.option("--kind", "kinds", type=click.Choice(["car", "robot", "bird"]), multiple=True, help="Repeat it.")
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-def train_live(budget: float, folder: Path | None, rides: int, batch: int, device: str) -> None:
+def train_live(
+    budget: float, folder: Path | None, rides: int, kinds: tuple[str, ...], batch: int, device: str
+) -> None:  # fmt: skip
     """Train the model that `haneul play` plays, from nothing: rides of the world, latents, transformer, export.
 
-    Run it again and it goes on where it stopped. The weights land in FOLDER/live.safetensors; put them beside the
-    others of a folder of weights.
+    Run it again and it goes on where it stopped. FOLDER/export is then a folder of weights, the bundled ones and this
+    one; name it as folders.weights in the settings to play.
     """
     from haneul.config import load_settings
     from haneul.train import live
     from haneul.train.recipes import can_compile
     from haneul.world.produce import RIDE_SIZES, Plan, render_dataset
+    from haneul.world.rides import RIDERS
 
     root = folder or load_settings().cache / "train-live"
     say = functools.partial(click.echo, err=True)
@@ -160,11 +165,12 @@ def train_live(budget: float, folder: Path | None, rides: int, batch: int, devic
     render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
     recipe = live.LiveRecipe(
         data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),
+        kinds=kinds or tuple(RIDERS),
     )  # fmt: skip
     live.train_live(recipe, say=say)
-    output = root / "live.safetensors"
-    live.export(recipe, output)
-    click.echo(str(output))
+    shutil.copytree(WEIGHTS, root / "export", dirs_exist_ok=True)
+    live.export(recipe, root / "export" / "live.safetensors")
+    click.echo(str(root / "export"))
 
 
 @train.command("distill")

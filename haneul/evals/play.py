@@ -9,6 +9,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from haneul.evals.report import machine
 from haneul.evals.statistics import wilson
 from haneul.model.concepts import one_hot
 from haneul.play import Keys, Player, Shown, World
+from haneul.train.live import said_of
 from haneul.world.produce import STRIDE, draw
 from haneul.world.rides import RIDERS, ride_spec, simulate_ride
 from haneul.world.scene import FPS, ClipSpec
@@ -71,11 +73,7 @@ def stir(frames: Frames) -> float:
 
 def scene_of(live: Live, spec: ClipSpec) -> Scene:
     """What a specification of the world is to the live model."""
-    subject = spec.subjects[0]
-    said = {
-        "setting": spec.setting, "time": str(spec.time), "event": spec.event, "kind": subject.kind,
-        "color": subject.color,
-    }  # fmt: skip
+    said = said_of(asdict(spec))
     return Scene(said=said, added={}, concepts=one_hot([said], live.slots), seed=spec.seed)
 
 

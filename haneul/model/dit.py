@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Attend, attend_fused, fourier, mask_bias, rms, rotate
+from .flow import preconditioning
+from .layers import Attend, attend_fused, fourier, mask_bias, rms, rotate, swiglu_width
 from .text import Text
 
 WEAK_AT = 0.375  #: how far through the blocks the one is that is left out of a weakened model (docs/log.md)
@@ -61,8 +62,7 @@ class DiTConfig:
 
     @property
     def hidden(self) -> int:
-        """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
-        return -(-self.width * 8 // 3 // 64) * 64
+        return swiglu_width(self.width)
 
 
 class Block(nn.Module):
@@ -245,18 +245,9 @@ class DiT(nn.Module):
         self.control_spread.copy_(control_K.clamp(min=LEAST_SPREAD))
 
     def scales(self, t_BFS: Tensor, single_F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Factors [B, F, S, C] on the noisy latents at the model's door, past the model, and on what it says.
-
-        The best linear guess of the velocity of a channel of standard deviation s from z_t = t z + (1 - t) noise is
-        (t s^2 - (1 - t)) / (t^2 s^2 + (1 - t)^2) z_t, and its error has the standard deviation
-        s / sqrt(t^2 s^2 + (1 - t)^2). The model only says what is missing from that guess, in units of that error: the
-        preconditioning of Karras et al. (arXiv 2206.00364, section 5) for the straight path, channel by channel. So no
-        part of the model's width is spent on carrying noise through (compare arXiv 2511.13720).
-        """
-        t = t_BFS[..., None].float()
+        """`flow.preconditioning` of each channel, [B, F, S, C]."""
         s = torch.where(single_F[:, None, None], self.spread[1], self.spread[0]).float()  # [F, 1, C]
-        energy = (t * s).square() + (1 - t).square()
-        return energy.rsqrt(), (t * s.square() - (1 - t)) / energy, s * energy.rsqrt()
+        return preconditioning(t_BFS[..., None].float(), s)
 
     def angles(self, time_F: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
         """Rotary cosines and sines [N, d/2]: half of the channels turn with time (seconds), a quarter each with

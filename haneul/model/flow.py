@@ -28,6 +28,19 @@ def clean_from_velocity(z_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
     return z_t + (1 - t) * v
 
 
+def preconditioning(t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors on what is noisy at a model's door, past the model, and on what the model says, of a channel of standard
+    deviation `s` at level `t`; they broadcast.
+
+    The best linear guess of the velocity from z_t is (t s^2 - (1 - t)) / (t^2 s^2 + (1 - t)^2) z_t, and its error has
+    the standard deviation s / sqrt(t^2 s^2 + (1 - t)^2). The model only says what is missing from that guess, in units
+    of that error: the preconditioning of Karras et al. (arXiv 2206.00364, section 5) for the straight path. So no part
+    of its width is spent on carrying noise through (compare arXiv 2511.13720).
+    """
+    energy = (t * s).square() + (1 - t).square()
+    return energy.rsqrt(), (t * s.square() - (1 - t)) / energy, s * energy.rsqrt()
+
+
 def shift_levels(u: Tensor, shift: float) -> Tensor:
     """Spend more of [0, 1] at high noise: t = u / (u + shift (1 - u)) (SD3, arXiv 2403.03206, eq. 23, in our t)."""
     return u / (u + shift * (1 - u))

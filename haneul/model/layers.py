@@ -31,6 +31,11 @@ def rms(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.shape[-1],))
 
 
+def swiglu_width(width: int) -> int:
+    """Width inside a SwiGLU: 8/3 of the model's, rounded up to 64."""
+    return -(-width * 8 // 3 // 64) * 64
+
+
 def mask_bias(mask_BL: Tensor) -> Tensor:
     """Additive attention bias [B, 1, 1, L]: 0 where the mask is true, a large negative number elsewhere."""
     return torch.zeros(mask_BL.shape, device=mask_BL.device).masked_fill(~mask_BL, -1e4)[:, None, None]

@@ -1,8 +1,8 @@
 """The live model: what a world looks like a twelfth of a second later, when somebody holds these keys.
 
 A causal transformer over frames, each of them a few patches in a linear code of its own (`FrameCode`). Each frame is
-drawn by a few steps of a flow that begins with noise, given the frames before it, the keys at each of them, and what
-the place is like. What is drawn is not the frame but its difference from the one before, in units of how much it
+drawn by a flow that begins with noise, in one step or a few, given the frames before it, the keys at each of them, and
+what the place is like. What is drawn is not the frame but its difference from the one before, in units of how much it
 usually is: nearly all of a frame is where it was a moment ago, or close by. So for each patch the model says first how
 far what is there has moved, as a mixture of the frame before shifted by a few pixels this way or that (dynamic neural
 advection, Finn et al., arXiv 1605.07157), and the flow only draws what is left: what came into view, or turned.
@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import attend_fused, fourier, rms, rotate
+from .flow import preconditioning
+from .layers import attend_fused, fourier, rms, rotate, swiglu_width
 
 #: Ways in pixels, right and down, by which what stood in the frame before may have moved: level ones first.
 SHIFTS = (*((x, 0) for x in range(-9, 10)), (-4, 1), (0, 1), (4, 1), (0, 2))
@@ -60,16 +61,16 @@ class LiveConfig:
 
     @property
     def hidden(self) -> int:
-        """Width of the SwiGLU: 8/3 of the model's, rounded up to 64."""
-        return -(-self.width * 8 // 3 // 64) * 64
+        return swiglu_width(self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """How weights are best played: evaluations for a frame, for the one that begins all, and how disturbed frames are
-    said to be that are seen, in a difference's spread."""
+    said to be that are seen, in a difference's spread. Of weights that learned for an hour one evaluation is best: more
+    add noise to every frame (docs/log.md)."""
 
-    steps: int = 4
+    steps: int = 1
     first_steps: int = 16
     sigma: float = 0.1
 
@@ -283,13 +284,10 @@ class LiveModel(nn.Module):
         return angle.cos(), angle.sin()
 
     def scales(self, t_BT: Tensor, first_T: Tensor, sigma_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Factors [B, T, 1, C] on what is noisy at the model's door, past the model, and on what it says: the best
-        linear guess is taken out, as in dit.py. A disturbed frame before makes differences larger."""
-        t = t_BT[:, :, None, None]
+        """`flow.preconditioning` of each channel, [B, T, 1, C]. A disturbed frame before makes differences larger."""
         grown = (1 + sigma_B.square()).sqrt()[:, None, None, None]
         s = torch.where(first_T[:, None, None], self.spread[0], self.spread[1] * grown)
-        energy = (t * s).square() + (1 - t).square()
-        return energy.rsqrt(), (t * s.square() - (1 - t)) / energy, s * energy.rsqrt()
+        return preconditioning(t_BT[:, :, None, None], s)
 
     def condition(
         self, level_BT: Tensor | None, actions_BTA: Tensor, concepts_BV: Tensor, sigma_B: Tensor, first_T: Tensor

@@ -14,11 +14,8 @@ from pathlib import Path
 from haneul.serve.config import ServeConfig
 
 _TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
-API, WORKER, PLAY = (
-    "haneul-api",
-    "haneul-worker",
-    "haneul-play",
-)  #: what the system calls the processes, where it lets them say so
+#: What the system calls the processes, where it lets them say so.
+API, WORKER, PLAY = "haneul-api", "haneul-worker", "haneul-play"
 
 
 def name_of(pid: int) -> str:

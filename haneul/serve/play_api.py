@@ -12,11 +12,12 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 import safetensors
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from haneul.backbones.layout import live_file
 from haneul.errors import CheckpointError
 from haneul.serve.media import Given
 from haneul.serve.plays import Held, Play, Reason
@@ -27,6 +28,7 @@ from haneul.serve.videos import ERRORS, submitted
 
 router = APIRouter(prefix="/v1/haneul/play", tags=["Play"], responses=ERRORS)
 BUNDLED = FilePath(__file__).resolve().parent.parent / "weights"
+Soon = Annotated[bool, Query(description="Load a program meanwhile, for somebody who is about to begin.")]
 WorldId = Annotated[str, Path(max_length=100, examples=["world_123"])]
 
 
@@ -115,9 +117,7 @@ def world_of(world: Play) -> World:
 
 def riders_of(folder: FilePath) -> dict[str, list[str]]:
     """What the live model of a folder was shown. Raises CheckpointError where there is none."""
-    path = folder / "live.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"there is no live model in {folder}; update haneul or point to another folder")
+    path = live_file(folder)
     try:
         with safetensors.safe_open(path, framework="numpy") as tensors:
             card = json.loads(tensors.metadata()["card"])
@@ -131,8 +131,8 @@ def _no_model(error: CheckpointError) -> Problem:
 
 
 @router.get("", response_model=PlayState)
-async def state(request: Request) -> PlayState:
-    """Whether worlds can be played here. Whoever asks is about to begin, so a program is loaded meanwhile."""
+async def state(request: Request, soon: Soon = False) -> PlayState:
+    """Whether worlds can be played here."""
     service, key = service_of(request), key_of(request, "read")
     riders: dict[str, list[str]] = {}
     reason = None if service.config.worlds else "this service takes no worlds; see haneul serve --worlds"
@@ -140,7 +140,7 @@ async def state(request: Request) -> PlayState:
         riders = await run_in_threadpool(riders_of, service.settings.weights or BUNDLED)
     except CheckpointError as error:
         reason = str(error)
-    if reason is None and key.may("write"):
+    if soon and reason is None and key.may("write"):
         service.plays.warm()
     return PlayState(
         available=reason is None, reason=reason, riders=riders, playing=service.plays.running,

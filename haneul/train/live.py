@@ -26,15 +26,17 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
+from haneul.model.flow import clean_from_velocity, mix, velocity
 from haneul.model.live import SHIFTS, Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
-from haneul.train.optim import Muon, Optimisers, split
+from haneul.train import optim
+from haneul.train.codec import to_video
+from haneul.train.loop import rate
+from haneul.train.optim import Optimisers
 from haneul.train.pipeline import commit
 from haneul.world.concepts import SLOTS
 from haneul.world.rides import RIDERS
 
-SAID = ("setting", "time", "kind", "color", "event")  #: slots that say what a ride is
-WARM = 60  #: steps until the learning rate is whole
 STRIDE = 2  #: logged frames to one that is drawn
 
 Say = Callable[[str], None]
@@ -42,24 +44,30 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRecipe:
-    """`budget` is in seconds of wall clock; over its last third the learning rate falls to nothing."""
+    """`budget` is in seconds of wall clock; over its last third the learning rate falls to nothing. The defaults are
+    what did best in an hour on two cores (docs/log.md)."""
 
     data: Path  # shards of rides
     folder: Path  # where latents and checkpoints are kept
     budget: float = 3600.0
-    batch: int = 8
-    frames: int = 14  # of a window
-    first_every: int = 3  # steps to one that also learns to begin: first frames, of `firsts` windows
+    batch: int = 4
+    frames: int = 12  # of a window
+    first_every: int = 5  # steps to one that also learns to begin: first frames, of `firsts` windows
     firsts: int = 32
     kinds: tuple[str, ...] = tuple(RIDERS)  # of the rides, those that are learned from
-    lowest: float = 0.35  # share of frames that are drawn from noise alone, which is where most is decided
+    lowest: float = 0.85  # share of frames that are drawn from noise alone, which is where most is decided
+    optimiser: str = "muon"  # "adamw" | "muon"
     learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    warmup: int = 60  # steps until the learning rate is whole
+    cool_share: float | None = 1 / 3
+    cooldown: tuple[int, int] | None = None
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
-    own: float = 0.5  # share of frames seen that the model drew itself, once it does
-    shifts: float = 0.15  # how much it counts to know how far things have moved
+    own: float = 0.5  # share of frames seen that the model drew itself, in every second step
     own_from: int = 500  # step from which on it does
-    ema: float = 0.998
+    shifts: float = 0.15  # how much it counts to know how far things have moved
+    ema: float = 0.995
     threads: int = 2
     save_every: float = 180.0
     device: str = "cpu"
@@ -78,7 +86,7 @@ class Rides:
 
 def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
     """[T, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(video_THW3).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_video(video_THW3).transpose(0, 1)
 
 
 @torch.no_grad()
@@ -184,13 +192,13 @@ def loss_of(
     def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         target = targets(model, z, seen)
         noise = torch.randn_like(target)
-        mix = t[:, :, None, None]
-        noisy = mix * target + (1 - mix) * noise
+        level = t[:, :, None, None]
+        noisy = mix(target, noise, level)
         still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
         moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
         with autocast(dev.type):
             v, logits = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
-        return v, target - noise, noisy + (1 - mix) * v, misled(logits, moved, target)
+        return v, velocity(target, noise), clean_from_velocity(noisy, v, level), misled(logits, moved, target)
 
     if own > 0:
         with torch.no_grad():
@@ -224,12 +232,12 @@ def checkpoint_of(recipe: LiveRecipe) -> Path:
 def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
     """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts; returns the averaged
     model."""
-    torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     path, step = checkpoint_of(recipe), 0
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
     if state is not None:
         cfg = LiveConfig(**state["config"])
+    torch.manual_seed(recipe.seed)
     model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS)))
     if state is not None:
         model.load_state_dict(state["model"])
@@ -247,21 +255,19 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     ema = copy.deepcopy(model).requires_grad_(False)
     if state is not None:
         ema.load_state_dict(state["ema"])
-    matrices, rest = split(model)
-    adam = torch.optim.AdamW(rest, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    optimisers = Optimisers([Muon(matrices, lr=recipe.learning_rate, weight_decay=0.01), adam])
+    optimisers = optim.build(model, recipe)
     if state is not None:
         optimisers.load_state_dict(state["optimisers"])
     net = torch.compile(model) if recipe.compile else model
     rng = np.random.default_rng([recipe.seed, step])
+    torch.manual_seed(int(rng.integers(2**31)))  # going on, it draws other noise than before
     say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
     begin = saved = told = time.monotonic()
     recent: list[float] = []
     firsts: list[float] = []
     first_step = step
     while (elapsed := time.monotonic() - begin) < recipe.budget:
-        progress = elapsed / recipe.budget
-        optimisers.set_rate(min(1.0, (step + 1) / WARM) * min(1.0, max(0.02, (1 - progress) * 3)))
+        optimisers.set_rate(rate(recipe, step, elapsed / recipe.budget))
         own = recipe.own if step >= recipe.own_from and step % 2 else 0.0
         loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
         optimisers.zero_grad()
@@ -275,8 +281,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         optimisers.step()
         step += 1
         recent.append(loss.item())
-        keep = min(recipe.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - keep)
+        optim.follow(ema, model, recipe.ema, step)
         now = time.monotonic()
         if now - told > 30:
             told = now

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -298,7 +298,18 @@ def whole(usual: bool) -> AbstractContextManager[Any]:
     return nullcontext() if usual else torch.compiler.set_stance("force_eager")
 
 
-def rate(recipe: Recipe, step: int, spent: float = 0.0) -> float:
+class Schedule(Protocol):
+    """What a recipe says of its learning rate over time."""
+
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def cool_share(self) -> float | None: ...
+    @property
+    def cooldown(self) -> tuple[int, int] | None: ...
+
+
+def rate(recipe: Schedule, step: int, spent: float = 0.0) -> float:
     """Factor on the learning rate: warm-up, then constant, then a linear fall if there is a cool-down, by steps or by
     the share `spent` of this call's budget."""
     warm = min(1.0, (step + 1) / recipe.warmup)
@@ -310,13 +321,6 @@ def rate(recipe: Recipe, step: int, spent: float = 0.0) -> float:
     return warm * min(1.0, max(0.0, (last - step) / (last - first)))
 
 
-@torch.no_grad()
-def update_ema(run: Run) -> None:
-    """Exponential moving average of the weights, faster at the start."""
-    keep = min(run.recipe.ema, (1 + run.step) / (10 + run.step))
-    torch._foreach_lerp_(list(run.ema.parameters()), list(run.model.parameters()), 1 - keep)
-
-
 def take_step(run: Run, loss_of: Loss = loss_of) -> dict[str, Any]:
     """Take the step `run.step`; returns what to log of it."""
     loss, facts = loss_of(run, run.step)
@@ -326,7 +330,7 @@ def take_step(run: Run, loss_of: Loss = loss_of) -> dict[str, Any]:
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.clip, foreach=True)
     run.optimisers.step()
-    update_ema(run)
+    optim.follow(run.ema, run.model, run.recipe.ema, run.step)
     run.step += 1
     run.clips += int(facts["clips"])
     return facts

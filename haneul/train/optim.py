@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Shard
 
 from haneul.model.precision import fast_dtype
-
-from .recipes import Recipe
 
 
 class Optimisers:
@@ -82,7 +80,7 @@ def orthogonal(g_NRC: Tensor, steps: int = 5) -> Tensor:
     and gives their rows back by another: every matrix is worked on once.
     """
     if isinstance(g_NRC, DTensor):
-        rows = cast(DTensor, g_NRC.bfloat16())
+        rows = cast(DTensor, g_NRC.to(fast_dtype(g_NRC.device.type)))
         own = rows.redistribute(placements=[Shard(0)])
         whole = DTensor.from_local(
             orthogonal(own.to_local(), steps), own.device_mesh, own.placements, shape=own.shape, stride=own.stride()
@@ -108,7 +106,18 @@ def split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return [p for p in every if id(p) in inside], [p for p in every if id(p) not in inside]
 
 
-def build(model: nn.Module, recipe: Recipe) -> Optimisers:
+class Rates(Protocol):
+    """What a recipe says of its optimisers."""
+
+    @property
+    def optimiser(self) -> str: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def build(model: nn.Module, recipe: Rates) -> Optimisers:
     """The recipe's optimisers over `model`."""
     adam = {"lr": recipe.learning_rate, "betas": (0.9, 0.98), "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "adamw":
@@ -116,3 +125,10 @@ def build(model: nn.Module, recipe: Recipe) -> Optimisers:
     matrices, rest = split(model)
     muon = Muon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     return Optimisers([muon, torch.optim.AdamW(rest, **adam)])  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, most: float, step: int) -> None:
+    """Exponential moving average of the weights after `step` steps, faster at the start; at most `most` is kept."""
+    keep = min(most, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)

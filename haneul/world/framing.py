@@ -83,6 +83,14 @@ class View:
     right: Array
     up: Array
 
+    def cameras(self) -> tuple[Camera, ...]:
+        """One camera for each frame."""
+        axes = (v.astype(np.float32) for v in (self.origin, self.forward, self.right, self.up))
+        return tuple(
+            Camera(origin=origin, forward=forward, right=right, up=up, focal=FOCAL)
+            for origin, forward, right, up in zip(*axes, strict=True)
+        )
+
 
 def place(path: Path, target: Array, distance: float, drift_T: Array | None = None) -> tuple[View, Array]:
     """Cameras of `path` at `distance` around `target` [3], and what they look at [T, 3]."""
@@ -172,14 +180,7 @@ def frame_clip(
     view, look = place(path, target, distance, drift_T)
     outline = project(geoms_TGC.astype(float), view)
     height = float(np.median(filled_height(outline, subject_G))) if subject_G.any() else 0.0
-    cameras = tuple(
-        Camera(
-            origin=view.origin[k].astype(np.float32), forward=view.forward[k].astype(np.float32),
-            right=view.right[k].astype(np.float32), up=view.up[k].astype(np.float32), focal=FOCAL,
-        )
-        for k in range(frames)
-    )  # fmt: skip
-    return Framing(cameras=cameras, look_T3=look, distance_T=distance * path.scale_T, height=height)
+    return Framing(cameras=view.cameras(), look_T3=look, distance_T=distance * path.scale_T, height=height)
 
 
 def _solve(geoms: Array, subject_G: NDArray[np.bool_], path: Path, shot: Shot, wanted: float) -> tuple[Array, float]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from haneul.world.events.steered import headings
-from haneul.world.framing import FOCAL, Framing, Path, place
+from haneul.world.framing import Framing, Path, place
 from haneul.world.physics import staged, subject_tracks, truth_of
-from haneul.world.scene import CALM, FPS, Camera, ClipSpec, Subject, Truth, held_out
+from haneul.world.scene import CALM, FPS, ClipSpec, Subject, Truth, held_out
 from haneul.world.scenery import cactus, fir, fir_looks, glowing_sign, tree
 from haneul.world.stage import Array, Look, Stage
 from haneul.world.vocabulary import COLORS, TIMES, event_settings
@@ -68,19 +68,19 @@ def ride_spec(seed: int, seconds: float, *, kind: str | None = None, only_held_o
 def keys(times_T: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """Steering (-1, 0 or 1) and going (0 or 1), [T], as keys are held by somebody who tries things."""
     tracks = []
-    for values, chances in (((-1.0, 0.0, 1.0), (0.32, 0.36, 0.32)), ((0.0, 1.0), (0.22, 0.78))):
-        track, end, now = np.zeros_like(times_T), 0.0, 1.0
+    for values, chances, longer in (((-1.0, 0.0, 1.0), (0.32, 0.36, 0.32), 1.0), ((0.0, 1.0), (0.22, 0.78), 1.6)):
+        track, end = np.zeros_like(times_T), 0.0
         while end < times_T[-1]:
             now = float(rng.choice(values, p=chances))
-            begin, end = end, end + rng.uniform(*HELD) * (1.6 if len(values) == 2 else 1.0)
+            begin, end = end, end + rng.uniform(*HELD) * longer
             track[(times_T >= begin) & (times_T <= end)] = now
         tracks.append(track)
     return tracks[0], tracks[1]
 
 
-def felt(held_T: Array, before: float) -> Array:
-    """What a key does [T]: the mean of the last RAMP frames, never of frames to come."""
-    padded = np.concatenate([np.full(RAMP - 1, before), held_T])
+def felt(held_T: Array) -> Array:
+    """What a key does [T]: the mean of the last RAMP frames, never of frames to come; it was held before the first."""
+    padded = np.concatenate([np.full(RAMP - 1, held_T[0]), held_T])
     return np.convolve(padded, np.full(RAMP, 1 / RAMP), mode="valid")
 
 
@@ -93,12 +93,7 @@ def follow(pos_T3: Array, heading_T: Array, rider: Rider, tilt: float) -> Framin
     still = np.zeros_like(azimuth)
     path = Path(azimuth_T=azimuth - math.pi / 2, elevation_T=still + tilt, scale_T=still + 1, lateral_T=still, axis=0.0)
     view, look = place(path, pos_T3 + np.array([0.0, 0.0, rider.above]), rider.distance)
-    cameras = tuple(
-        Camera(origin=o.astype(np.float32), forward=f.astype(np.float32), right=r.astype(np.float32),
-               up=u.astype(np.float32), focal=FOCAL)
-        for o, f, r, u in zip(view.origin, view.forward, view.right, view.up, strict=True)
-    )  # fmt: skip
-    return Framing(cameras=cameras, look_T3=look, distance_T=still + rider.distance, height=0.3)
+    return Framing(cameras=view.cameras(), look_T3=look, distance_T=still + rider.distance, height=0.3)
 
 
 def simulate_ride(spec: ClipSpec, held: tuple[Array, Array] | None = None) -> Truth:
@@ -111,8 +106,8 @@ def simulate_ride(spec: ClipSpec, held: tuple[Array, Array] | None = None) -> Tr
     times = np.arange(round(spec.seconds * FPS) + 1) / FPS
     drawn = keys(times, rng)  # in any case: what stands around follows from the same numbers
     steer, go = drawn if held is None else held
-    throttle = rider.slowest + (1 - rider.slowest) * felt(go, go[0])
-    stage, model, log = staged(spec, told=(felt(steer, steer[0]), throttle))
+    throttle = rider.slowest + (1 - rider.slowest) * felt(go)
+    stage, model, log = staged(spec, told=(felt(steer), throttle))
     pos, quat, _ = subject_tracks(stage, log)
     framing = follow(pos[:, 0], headings(quat[:, 0]), rider, math.radians(rng.uniform(13, 17)))
     scatter(stage, pos[:, 0, :2], rider, rng)

@@ -32,7 +32,7 @@ async function* records(path, signal) {
 
 export async function show(place, [asked, seed], signal) {
   const head = h("div", { class: "head" }, h("div", {}, h("h1", {}, t("play.title")), h("p", {}, t("play.about"))));
-  const here = await json(`${mine}/play`, { signal });
+  const here = await json(`${mine}/play?soon=true`, { signal });
   if (!here.available) {
     return fill(place, head, h("div", { class: "card empty" }, icon("play"), h("h2", {}, t("play.none")), h("p", {}, t("play.none.about")), h("p", { class: "small mono" }, here.reason)));
   }
