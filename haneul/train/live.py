@@ -286,7 +286,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         if now - told > 30:
             told = now
             pace = (step - first_step) / (now - begin)
-            losses = f"loss {np.mean(recent[-50:]):.4f}, of first frames {np.mean(firsts[-25:]):.4f}"
+            losses = f"loss {np.mean(recent[-50:]):.4f}"
+            losses += f", of first frames {np.mean(firsts[-25:]):.4f}" if firsts else ""
             say(f"live: step {step}, {elapsed / 60:.1f} min, {losses}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
             saved = now
