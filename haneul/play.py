@@ -5,7 +5,8 @@
                       +-> the ride, as latents  ->  `save`  ->                 -> signature)
 
 Like everything that leaves (engine.py), prompts are screened, every picture carries the watermark, and what is saved is
-signed. Nothing is simulated: the model was shown rides (world/rides.py) and goes on as such a world would.
+signed. Where things stand in the country comes from a seed (world/journey.py) and is told to the model; how all of it
+looks, and how a rider goes and turns, it knows from the rides that it was shown (world/rides.py); no physics is run.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from haneul.video.picture import Keep, enlarged
 from haneul.video.steepen import all_steepened, steepened
 from haneul.video.timeline import fit
 from haneul.video.upscale import Upscaler, UpscalerConfig
+from haneul.world.journey import Journey
 
 SCALE = 4  #: of the pictures that are shown while it is played, times the model's own
 MOST = 600.0  #: seconds of a ride that are kept to be saved, the last ones
@@ -87,7 +89,8 @@ class World:
         self.warnings = [*self._stamp.warnings, *flagged, *unknown]
         self.prompt = prompt
         self.frames = 0  #: dreamt so far
-        self._ride = Ride(self.live, self.scene)
+        self.journey = Journey(self.scene.kind, self.scene.setting, self.seed)
+        self._ride = Ride(self.live, self.scene, self.journey)
         self._number = number_of(self._stamp, prompt, self.seed, self.live)
         self._kept: deque[Tensor] = deque(maxlen=round(MOST * self.live.fps))
         self._seen = 0

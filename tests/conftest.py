@@ -115,7 +115,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     concepts = ConceptsConfig(slots=dict(SLOTS), width=32, heads=2, depth=1)
     codec = CodecConfig(latent=16, width=16, learned=False)
     upscaler = UpscalerConfig(width=8, depth=1, fine=4, scale=4)
-    live = LiveConfig(latent=16, width=32, depth=1, heads=2, concepts=sizes_of(SLOTS))
+    live = LiveConfig(latent=16, width=32, depth=1, heads=2, concepts=sizes_of(SLOTS), riders=tuple(RIDERS))
     riders = {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()}
     recipes = {
         "concepts": {"text_encoder_sha256": file_digest(BUNDLED / "text_encoder.safetensors")},

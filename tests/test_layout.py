@@ -27,7 +27,7 @@ ALLOWED = {
     "engine": BASE | {"prompt", "model", "screen", "backbones", "video", "trust"},
     "edits": BASE | {"engine", "backbones", "video"},
     "variations": BASE | {"engine", "video", "trust"},
-    "play": BASE | {"prompt", "model", "screen", "backbones", "engine", "video", "trust"},
+    "play": BASE | {"prompt", "model", "screen", "backbones", "engine", "video", "trust", "world"},
     "assemble": BASE | {"engine", "screen", "backbones", "video", "trust"},
     "storyboard": BASE | {"edits", "engine", "screen", "backbones", "prompt", "video", "trust"},
 }

@@ -15,13 +15,16 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import load
 from haneul.model.concepts import sizes_of
+from haneul.model.going import by_place
 from haneul.model.live import SHIFTS, FrameCode, LiveConfig, LiveModel, Past
 from haneul.train import live
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
 from haneul.world.rides import RIDERS
 
-TINY = LiveConfig(latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), window=4)
+TINY = LiveConfig(
+    latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), sight=24, riders=("car", "bird"), window=4
+)
 
 
 def moved_of(model: LiveModel, z: torch.Tensor) -> torch.Tensor:
@@ -45,15 +48,16 @@ def test_played_it_is_what_was_trained(model: LiveModel) -> None:
     """More frames than the window, so that what is dropped is what the mask hides."""
     B, T, S, C = 2, 7, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
-    concepts, t = torch.randn(B, 7), torch.rand(1, T).expand(B, T)
+    concepts, t, sight = torch.randn(B, 7), torch.rand(1, T).expand(B, T), torch.randn(B, T, S, TINY.sight)
     moved = moved_of(model, z)
-    whole = model(z, y, t, actions, concepts, torch.zeros(B), torch.arange(T) == 0, moved)[0]
+    whole = model(z, y, t, actions, concepts, sight, torch.zeros(B), torch.arange(T) == 0, moved)[0]
     past = Past()
     for i in range(T):
         before = torch.zeros(B, S, C) if past.last is None else past.last
-        v = model._velocity(past, before, moved[:, i : i + 1], y[:, i], float(t[0, i]), actions[:, i], concepts, 0.0)
+        view, told = model.view(sight[:, i]), (actions[:, i], concepts)
+        v = model._velocity(past, before, moved[:, i : i + 1], y[:, i], float(t[0, i]), *told, view, 0.0)
         torch.testing.assert_close(v, whole[:, i], atol=1e-4, rtol=1e-4)
-        past = model.see(past, z[:, i], actions[:, i], concepts)
+        past = model.see(past, z[:, i], actions[:, i], concepts, sight[:, i])
     assert past.frames == T
     assert past.keys[0].shape[2] == (TINY.window - 1) * S
 
@@ -61,9 +65,10 @@ def test_played_it_is_what_was_trained(model: LiveModel) -> None:
 def test_a_frame_knows_nothing_of_later_ones(model: LiveModel) -> None:
     B, T, S, C = 1, 5, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
-    rest = (torch.rand(B, T), actions, torch.randn(B, 7), torch.zeros(B), torch.zeros(T, dtype=torch.bool))
+    sight = torch.randn(B, T, S, TINY.sight)
+    rest = (torch.rand(B, T), actions, torch.randn(B, 7), sight, torch.zeros(B), torch.zeros(T, dtype=torch.bool))
     first = model(z, y, *rest, moved_of(model, z))[0]
-    z[:, 3], actions[:, 4] = 5.0, 5.0
+    z[:, 3], actions[:, 4], sight[:, 4] = 5.0, 5.0, 5.0
     second = model(z, y, *rest, moved_of(model, z))[0]
     torch.testing.assert_close(first[:, :4], second[:, :4])
     assert not torch.allclose(first[:, 4], second[:, 4])
@@ -71,14 +76,14 @@ def test_a_frame_knows_nothing_of_later_ones(model: LiveModel) -> None:
 
 def test_a_world_can_be_played_for_ever(model: LiveModel) -> None:
     """Only differences of time count: the same past a hundred thousand frames later gives the same frame."""
-    concepts, actions = torch.randn(1, 7), torch.zeros(1, 2)
+    concepts, actions, sight = torch.randn(1, 7), torch.zeros(1, 2), torch.randn(1, TINY.places, TINY.sight)
     frames = torch.randn(4, 1, TINY.places, TINY.latent)
 
     def after(start: int) -> torch.Tensor:
         past = Past(last=torch.zeros_like(frames[0]), frames=start)
         for frame in frames:
-            past = model.see(past, frame, actions, concepts)
-        return model.draw(past, actions, concepts, steps=2, generator=torch.Generator().manual_seed(1))
+            past = model.see(past, frame, actions, concepts, sight)
+        return model.draw(past, actions, concepts, sight, steps=2, generator=torch.Generator().manual_seed(1))
 
     torch.testing.assert_close(after(5), after(100_005), atol=1e-3, rtol=1e-3)
 
@@ -122,7 +127,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
 @pytest.fixture(scope="module")
 def trained(recipe: live.LiveRecipe) -> tuple[LiveModel, list[str]]:
     said: list[str] = []
-    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), window=4)
+    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), riders=tuple(RIDERS), window=4)
     return live.train_live(recipe, cfg, said.append), said
 
 
@@ -158,6 +163,8 @@ def test_the_mirror_turns_the_keys_round(
     for row in range(32):
         which = 1 if mirrored[row] else 0
         torch.testing.assert_close(batch.z[row], rides.z[0, which].float())
+        sight = rides.sight[0].float()
+        torch.testing.assert_close(batch.sight[row], by_place(sight.flip(2) if which else sight))
 
 
 def test_it_is_kept_with_its_card(

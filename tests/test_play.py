@@ -61,7 +61,7 @@ def sure(tmp_path_factory: pytest.TempPathFactory) -> Live:
     for name in ("known_words.json", "scenes.json"):
         (folder / name).symlink_to(BUNDLED / name)
     torch.manual_seed(0)
-    config = LiveConfig(width=32, depth=1, heads=2, concepts=sizes_of(SLOTS))
+    config = LiveConfig(width=32, depth=1, heads=2, concepts=sizes_of(SLOTS), riders=tuple(RIDERS))
     riders = {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items()}
     card = Card(part="live", preset="live", config=asdict(config), recipe={"riders": riders})
     save(folder / "live.safetensors", LiveModel(config).state_dict(), card)

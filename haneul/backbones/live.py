@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
 from haneul.model.checkpoint import file_digest
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
+from haneul.model.going import by_place
 from haneul.model.live import Drawing, LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
 from haneul.model.text import shared_encoder
@@ -32,6 +34,15 @@ class Scene:
     added: dict[str, str]
     concepts: Tensor
     seed: int
+
+    @property
+    def kind(self) -> str:
+        """Of the rider."""
+        return (self.said | self.added)["kind"]
+
+    @property
+    def setting(self) -> str:
+        return (self.said | self.added)["setting"]
 
 
 class Live:
@@ -56,6 +67,8 @@ class Live:
             self.drawing = Drawing(**self.card.sampling)
         except (KeyError, TypeError, ValueError) as err:
             raise CheckpointError(f"the card of {folder / 'live.safetensors'} is damaged: {err}") from err
+        if set(self.riders) != set(self.model.cfg.riders):
+            raise CheckpointError(f"the card of {folder / 'live.safetensors'} names other riders than its model has")
 
     @property
     def fps(self) -> int:
@@ -102,13 +115,21 @@ class Live:
         )  # fmt: skip
 
 
+class Way(Protocol):
+    """A way through a country, as journey.Journey: takes a step, and tells what is before the camera then."""
+
+    def go(self, step: tuple[float, float, float]) -> NDArray[np.float32]: ...
+
+
 class Ride:
     """One world while it is played. `next` draws a frame and is not to be called by two threads at once; `picture` may
     be called meanwhile."""
 
-    def __init__(self, live: Live, scene: Scene, drawing: Drawing | None = None) -> None:
-        self.live, self.scene, self.drawing = live, scene, drawing or live.drawing
+    def __init__(self, live: Live, scene: Scene, way: Way, drawing: Drawing | None = None) -> None:
+        self.live, self.scene, self.way, self.drawing = live, scene, way, drawing or live.drawing
         self._past = Past()
+        self._going: Tensor | None = None
+        self._rider = torch.tensor([[float(kind == scene.kind) for kind in live.model.cfg.riders]])
         self._generator = torch.Generator().manual_seed(scene.seed)
 
     def next(self, steer: float, go: float) -> Tensor:
@@ -117,11 +138,14 @@ class Ride:
         model, concepts = self.live.model, self.scene.concepts
         with fast():
             how = self.drawing
+            step, self._going = model.going(actions, self._rider, self._going)
+            ahead, left, turn = step[0].tolist() if self._past.frames else (0.0, 0.0, 0.0)
+            sight = by_place(torch.from_numpy(self.way.go((ahead, left, turn)))[None])
             frame = model.draw(
-                self._past, actions, concepts, steps=how.steps if self._past.frames else how.first_steps,
+                self._past, actions, concepts, sight, steps=how.steps if self._past.frames else how.first_steps,
                 sigma=how.sigma, generator=self._generator,
             )  # fmt: skip
-            self._past = model.see(self._past, frame, actions, concepts, sigma=how.sigma)
+            self._past = model.see(self._past, frame, actions, concepts, sight, sigma=how.sigma)
         return frame[0]
 
     def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:

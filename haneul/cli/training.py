@@ -161,7 +161,7 @@ def train_live(
 
     root = folder or load_settings().cache / "train-live"
     say = functools.partial(click.echo, err=True)
-    plan = Plan(clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True)
+    plan = Plan(clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True, riders=kinds)
     render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
     recipe = live.LiveRecipe(
         data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),

@@ -26,6 +26,7 @@ from haneul.evals.statistics import wilson
 from haneul.model.concepts import one_hot
 from haneul.play import Keys, Player, Shown, World
 from haneul.train.live import said_of
+from haneul.world.journey import Journey
 from haneul.world.produce import STRIDE, draw
 from haneul.world.rides import RIDERS, ride_spec, simulate_ride
 from haneul.world.scene import FPS, ClipSpec
@@ -77,9 +78,14 @@ def scene_of(live: Live, spec: ClipSpec) -> Scene:
     return Scene(said=said, added={}, concepts=one_hot([said], live.slots), seed=spec.seed)
 
 
+def ride_of(live: Live, spec: ClipSpec) -> Ride:
+    """A ride of the model through the specification's country."""
+    return Ride(live, scene_of(live, spec), Journey(spec.subjects[0].kind, spec.setting, spec.seed))
+
+
 def played(live: Live, spec: ClipSpec, steer: float, go: float, seconds: float = SECONDS) -> Frames:
     """A ride of the model while a key is held."""
-    ride = Ride(live, scene_of(live, spec))
+    ride = ride_of(live, spec)
     return np.stack([ride.picture(ride.next(steer, go)) for _ in range(round(seconds * live.fps) + 1)])
 
 
@@ -127,7 +133,7 @@ def long_ride(live: Live, say: Say, *, scenes: int = 4, seconds: float = 60.0) -
     found = []
     for number in range(scenes):
         spec = ride_spec(20_000 + number, SECONDS, kind=list(live.riders)[number % len(live.riders)])
-        rng, ride, frames = np.random.default_rng(number), Ride(live, scene_of(live, spec)), []
+        rng, ride, frames = np.random.default_rng(number), ride_of(live, spec), []
         steer, go = 0.0, 1.0
         for t in range(round(seconds * live.fps)):
             if t % round(0.75 * live.fps) == 0:

@@ -12,7 +12,8 @@ In training a clip stands in the sequence twice, as in teacher forcing for autor
 levels of its own. A frame that is drawn attends to itself and to the frames seen before it; so one pass trains all
 frames of a clip as they will be played, where each frame is seen once and its keys and values are kept (`Past`).
 
-Shapes: B batch, T frames, S places of the latent picture, C latent channels, D width, A actions, V concept entries.
+Shapes: B batch, T frames, S places of the latent picture, C latent channels, D width, A actions, V concept entries,
+W numbers of a place's sight, R riders.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .flow import preconditioning
+from .going import Going
 from .layers import attend_fused, fourier, rms, rotate, swiglu_width
 
 #: Ways in pixels, right and down, by which what stood in the frame before may have moved: level ones first.
@@ -46,12 +48,14 @@ class LiveConfig:
     grid: tuple[int, int] = (4, 7)  # latent rows and columns
     concepts: tuple[int, ...] = ()  # entries of each slot
     actions: int = 2  # steering and throttle
+    sight: int = 512  # numbers of each place: 8 x 8 points of `sight` and its 8 channels
+    riders: tuple[str, ...] = ()  # kinds that it knows how to go as
     window: int = 10
     fps: int = 12
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "grid", tuple(self.grid))
-        object.__setattr__(self, "concepts", tuple(self.concepts))
+        for name in ("grid", "concepts", "riders"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.width % self.heads or (self.width // self.heads) % 8:
             raise ValueError(f"width {self.width} must be heads ({self.heads}) times a multiple of 8")
 
@@ -230,6 +234,7 @@ class LiveModel(nn.Module):
         self.code = FrameCode(cfg.latent, cfg.grid)
         self.inp = nn.Linear(cfg.latent, D)
         self.around = nn.Linear(5 * cfg.latent, D, bias=False)  # of the frame before: itself, left, right, above, below
+        self.view = nn.Sequential(nn.Linear(cfg.sight, 2 * D), nn.SiLU(), nn.Linear(2 * D, D, bias=False))
         self.place = nn.Parameter(torch.randn(S, D) * 0.02)
         self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn
         self.noise = nn.Sequential(nn.Linear(128, D), nn.SiLU(), nn.Linear(D, D))
@@ -243,6 +248,7 @@ class LiveModel(nn.Module):
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
         self.moves = nn.Linear(D, len(SHIFTS))  # how likely each shift is
+        self.going = Going(cfg.actions, len(cfg.riders))
         for zero in (self.modulate, self.final, self.out, self.moves):
             nn.init.zeros_(zero.weight)
             nn.init.zeros_(zero.bias)
@@ -299,15 +305,16 @@ class LiveModel(nn.Module):
         c = c + (self.seen if level_BT is None else self.noise(fourier(level_BT, 128)))
         return F.silu(c)[:, :, None]
 
-    def enter(self, before_BTSC: Tensor, noisy_BTSC: Tensor) -> Tensor:
-        """Tokens [B, T, S, D] of what is noisy over what stands there and beside it: things come from next door."""
+    def enter(self, before_BTSC: Tensor, noisy_BTSC: Tensor, view_BTSD: Tensor) -> Tensor:
+        """Tokens [B, T, S, D] of what is noisy over what stands there and beside it: things come from next door; and of
+        what `view` says of the frame's sight."""
         h, w = self.cfg.grid
         x = F.pad(before_BTSC.unflatten(2, (h, w)), (0, 0, 1, 1, 1, 1))
         rows, columns = slice(1, h + 1), slice(1, w + 1)
         beside = [
             x[:, :, rows, columns], x[:, :, rows, :w], x[:, :, rows, 2:], x[:, :, :h, columns], x[:, :, 2:, columns]
         ]  # fmt: skip
-        y: Tensor = self.inp(noisy_BTSC) + self.around(torch.cat(beside, -1).flatten(2, 3)) + self.place
+        y: Tensor = self.inp(noisy_BTSC) + self.around(torch.cat(beside, -1).flatten(2, 3)) + self.place + view_BTSD
         return y
 
     @torch.no_grad()
@@ -339,7 +346,7 @@ class LiveModel(nn.Module):
 
     def forward(
         self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
-        sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
+        sight_BTSW: Tensor, sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean), and the
         logits of the shifts [B, T, S, K].
@@ -351,8 +358,9 @@ class LiveModel(nn.Module):
         T = seen_BTSC.shape[1]
         before = before_of(seen_BTSC)
         enter, skip, leave = self.scales(t_BT, first_T, sigma_B)
+        view = self.view(sight_BTSW)
         x = torch.cat([
-            self.enter(seen_BTSC, torch.zeros_like(seen_BTSC)), self.enter(before, noisy_BTSC * enter)
+            self.enter(seen_BTSC, torch.zeros_like(seen_BTSC), view), self.enter(before, noisy_BTSC * enter, view)
         ], 1)  # fmt: skip
         told = (actions_BTA, concepts_BV, sigma_B, first_T)
         drawn = self.condition(t_BT, *told)
@@ -378,8 +386,8 @@ class LiveModel(nn.Module):
     # ---------------------------------------------------------------------------------------------------- playing
 
     def draw(
-        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, *, steps: int, sigma: float = 0.0,
-        generator: torch.Generator | None = None,
+        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, sight_BSW: Tensor, *, steps: int,
+        sigma: float = 0.0, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         """The next frame [B, S, C], by `steps` evaluations; it is not seen yet (see `see`)."""
         B, S, C = len(concepts_BV), self.cfg.places, self.cfg.latent
@@ -387,32 +395,33 @@ class LiveModel(nn.Module):
         before = torch.zeros(B, S, C) if past.last is None else past.last
         unit = self.unit[0 if first else 1]
         moved = torch.zeros(B, 1, S, len(SHIFTS), C) if first else self.moved(before)[:, None]
-        y = torch.randn(B, S, C, generator=generator)
+        y, view = torch.randn(B, S, C, generator=generator), self.view(sight_BSW)
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
-            y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, sigma)
+            y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, view, sigma)
         return before + y * unit
 
     def _velocity(
         self, past: Past, before: Tensor, moved: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor,
-        sigma: float,
+        view_BSD: Tensor, sigma: float,
     ) -> Tensor:  # fmt: skip
         B = len(y)
         first = torch.tensor([past.last is None])
         t_BT, sigma_B = torch.full((B, 1), t), torch.full((B,), sigma)
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
-        x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter), c, keep=False)
+        x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter, view_BSD[:, None]), c, keep=False)
         return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[0][:, 0]
 
     def see(
-        self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, *, sigma: float = 0.0
-    ) -> Past:
+        self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, sight_BSW: Tensor, *,
+        sigma: float = 0.0,
+    ) -> Past:  # fmt: skip
         """The past with one frame more."""
         first = torch.tensor([past.last is None])
         c = self.condition(None, actions_BA[:, None], concepts_BV, torch.full((len(frame_BSC),), sigma), first)
-        nothing = torch.zeros_like(frame_BSC)
-        _, kept = self._through(past, self.enter(frame_BSC[:, None], nothing[:, None]), c, keep=True)
+        nothing, view = torch.zeros_like(frame_BSC), self.view(sight_BSW)
+        _, kept = self._through(past, self.enter(frame_BSC[:, None], nothing[:, None], view[:, None]), c, keep=True)
         return Past(keys=[k for k, _ in kept], values=[v for _, v in kept], last=frame_BSC, frames=past.frames + 1)
 
     def _through(

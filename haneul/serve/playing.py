@@ -103,11 +103,13 @@ class Stage:
         from haneul.trust.imprint import fixed, imprint
         from haneul.video.picture import enlarged
         from haneul.video.steepen import steepened
+        from haneul.world.journey import Journey
 
         self.out, self.settings = out, load_settings()
         self.live = Live(self.settings.weights or BUNDLED)
         loaded.attempt(loaded.screen)
-        ride = Ride(self.live, self.live.scene("", 0))  # and what is compiled at first use
+        scene = self.live.scene("", 0)  # and what is compiled at first use
+        ride = Ride(self.live, scene, Journey(scene.kind, scene.setting, 0))
         for _ in range(2):
             picture = steepened(enlarged(ride.picture(ride.next(0.0, 1.0)), SCALE))
         imprint(picture, fixed(np.zeros(picture.shape[:2], np.float32)), 4)

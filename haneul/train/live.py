@@ -27,6 +27,7 @@ from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.flow import clean_from_velocity, mix, velocity
+from haneul.model.going import Going, by_place
 from haneul.model.live import SHIFTS, Drawing, FrameCode, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train import optim
@@ -35,7 +36,10 @@ from haneul.train.loop import rate
 from haneul.train.optim import Optimisers
 from haneul.train.pipeline import commit
 from haneul.world.concepts import SLOTS
-from haneul.world.rides import RIDERS
+from haneul.world.events.steered import headings
+from haneul.world.rides import RIDERS, simulate_ride
+from haneul.world.scene import GEOM_OBJECT, ClipSpec
+from haneul.world.sight import sight
 
 STRIDE = 2  #: logged frames to one that is drawn
 
@@ -81,12 +85,26 @@ class Rides:
 
     z: Tensor
     keys: Tensor
+    sight: Tensor  # fp16 [n, T, rows, columns, channels]: world/sight.py
+    steps: Tensor  # [n, T, 3]: how far the rider has gone since the frame before (model/live.py: Going)
     said: list[dict[str, str]]
 
 
 def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
     """[T, 3, H, W] in [-1, 1]."""
     return to_video(video_THW3).transpose(0, 1)
+
+
+def told_of(spec: ClipSpec) -> tuple[Tensor, Tensor]:
+    """Of a ride, simulated again: sights fp16 [T, rows, columns, channels] and steps [T, 3], the first of them 0."""
+    truth = simulate_ride(spec)
+    scenery = truth.geoms_TNG[0][truth.geoms_TNG[0, :, GEOM_OBJECT] == 0]
+    seen = np.stack([sight(scenery, camera, spec.setting) for camera in truth.cameras[::STRIDE]])
+    heading = headings(truth.quat_TS4[::STRIDE, 0].astype(float))
+    went = np.diff(truth.pos_TS3[::STRIDE, 0, :2].astype(float), axis=0)
+    c, s = np.cos(heading[:-1]), np.sin(heading[:-1])
+    steps = np.stack([c * went[:, 0] + s * went[:, 1], c * went[:, 1] - s * went[:, 0], np.diff(heading)], -1)
+    return torch.from_numpy(seen).half(), torch.tensor(np.concatenate([np.zeros((1, 3)), steps])).float()
 
 
 @torch.no_grad()
@@ -124,13 +142,17 @@ def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print) -> Ri
             shard = read_shard(path)
             keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
             z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
-            item = {"z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta]}
+            ways = [told_of(ClipSpec.from_json(m["spec"])) for m in shard.meta]
+            item = {
+                "z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta],
+                "sight": torch.stack([way[0] for way in ways]), "steps": torch.stack([way[1] for way in ways]),
+            }  # fmt: skip
             torch.save(item, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
             say(f"live: encoded {path.name}")
         parts.append(torch.load(kept, mmap=True))
     return Rides(
-        z=torch.cat([p["z"] for p in parts]), keys=torch.cat([p["keys"] for p in parts]),
+        **{name: torch.cat([p[name] for p in parts]) for name in ("z", "keys", "sight", "steps")},
         said=[s for p in parts for s in p["said"]],
     )  # fmt: skip
 
@@ -140,11 +162,12 @@ class Batch:
     z: Tensor  # [B, T, S, C]
     actions: Tensor  # [B, T, A]
     concepts: Tensor  # [B, V]
+    sight: Tensor  # [B, T, S, W]
 
 
 def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Batch:
     """Random windows of random clips, half of them mirrored."""
-    z, actions, said = [], [], []
+    z, actions, said, seen = [], [], [], []
     for c in rng.choice(chosen, recipe.batch):
         mirrored = int(rng.integers(2))
         start = int(rng.integers(rides.z.shape[2] - recipe.frames + 1))
@@ -152,9 +175,11 @@ def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.ra
         keys = rides.keys[c, start : start + recipe.frames]
         actions.append(keys * torch.tensor([-1.0 if mirrored else 1.0, 1.0]))
         said.append({slot: value for slot, value in rides.said[c].items() if rng.random() >= recipe.silent})
+        sight = rides.sight[c, start : start + recipe.frames].float()
+        seen.append(by_place(sight.flip(2) if mirrored else sight))
     return Batch(
         z=torch.stack(z).float().to(recipe.device), actions=torch.stack(actions).to(recipe.device),
-        concepts=one_hot(said, SLOTS).to(recipe.device),
+        concepts=one_hot(said, SLOTS).to(recipe.device), sight=torch.stack(seen).to(recipe.device),
     )  # fmt: skip
 
 
@@ -197,7 +222,7 @@ def loss_of(
         still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
         moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
         with autocast(dev.type):
-            v, logits = net(seen, noisy, t, batch.actions, batch.concepts, sigma, first, moved)
+            v, logits = net(seen, noisy, t, batch.actions, batch.concepts, batch.sight, sigma, first, moved)
         return v, velocity(target, noise), clean_from_velocity(noisy, v, level), misled(logits, moved, target)
 
     if own > 0:
@@ -225,6 +250,28 @@ def misled(logits_BTSK: Tensor, moved_BTSKC: Tensor, target_BTSC: Tensor) -> Ten
     return (each * weight.flatten()).sum() / weight.sum().clamp(min=1e-6)
 
 
+def learn_going(
+    going: Going, rides: Rides, chosen: NDArray[np.int64], riders: tuple[str, ...], say: Say, steps: int = 400
+) -> None:
+    """Fit how riders go to whole rides and their mirror images; the rate falls to nothing over `steps`."""
+    keys, went = rides.keys[chosen], rides.steps[chosen]
+    rider = torch.tensor([[float(rides.said[c]["kind"] == kind) for kind in riders] for c in chosen])
+    sides = torch.tensor([1.0, -1.0, -1.0])
+    keys = torch.cat([keys, keys * torch.tensor([-1.0, 1.0])])
+    went, rider = torch.cat([went, went * sides]), rider.repeat(2, 1)
+    going.unit.copy_(went.flatten(0, 1).square().mean(0).sqrt().clamp(min=1e-4))
+    optimiser = torch.optim.Adam(going.parameters(), 1e-2)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
+        some = torch.randint(len(keys), (64,))
+        error = (going.along(keys[some, 1:], rider[some]) - went[some, 1:]) / going.unit
+        loss = error.square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    say(f"live: how riders go is known but for {loss.item():.4f} of its variance")
+
+
 def checkpoint_of(recipe: LiveRecipe) -> Path:
     return recipe.folder / "live.pt"
 
@@ -238,7 +285,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     if state is not None:
         cfg = LiveConfig(**state["config"])
     torch.manual_seed(recipe.seed)
-    model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS)))
+    model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS), riders=recipe.kinds))
     if state is not None:
         model.load_state_dict(state["model"])
         step = state["step"]
@@ -251,6 +298,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
+        learn_going(model.going, rides, chosen, model.cfg.riders, say)
+    model.going.requires_grad_(False)  # it is small and was learned before
     model.to(recipe.device)
     ema = copy.deepcopy(model).requires_grad_(False)
     if state is not None:

@@ -24,7 +24,7 @@ from haneul.model.presets import Preset
 from haneul.train.codec import edges, psnr, to_video
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.produce import STRIDE
-from haneul.world.scene import FPS, ClipSpec, Subject
+from haneul.world.scene import FPS, ClipSpec
 
 if TYPE_CHECKING:
     from haneul.world.render import Frame
@@ -92,8 +92,7 @@ def render_moment(meta: dict[str, Any], start: int, mirrored: bool, seed: int, s
     from haneul.world.render import render_frame
 
     rng = np.random.default_rng([seed, 78])
-    kept = dict(meta["spec"])
-    spec = ClipSpec(**kept | {"subjects": tuple(Subject(**s) for s in kept["subjects"])})
+    spec = ClipSpec.from_json(meta["spec"])
     w, h = meta["size"]
     truth = simulate(spec)
     at = int(rng.integers(1, meta["frames"] - 1))

@@ -50,6 +50,7 @@ class Plan:
     sizes: tuple[tuple[int, int], ...] = SIZES
     steered: float = 0.0  # share of clips whose subject is steered
     rides: bool = False  # clips as somebody who plays sees them (rides.py), instead of the usual ones
+    riders: tuple[str, ...] = ()  # of rides, in turns (rides.RIDERS); empty: all, drawn by the seed
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -87,7 +88,8 @@ class Plan:
 
         held = self.held_out
         if self.rides:
-            return ride_spec(seed, self.seconds, only_held_out=held)
+            kind = self.riders[seed // 64 % len(self.riders)] if self.riders else None
+            return ride_spec(seed, self.seconds, kind=kind, only_held_out=held)
         fixed: dict[str, Any] = {}
         if self.steered and np.random.default_rng([seed, STEERED]).random() < self.steered:
             fixed["steered"] = True
@@ -243,7 +245,7 @@ def claim(folder: Path, plan: Plan) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = json.loads(mark.read_text()) if mark.exists() else recipe
-        if {"steered": 0.0, "rides": False, **before, "clips": 0} != {**recipe, "clips": 0}:
+        if {"steered": 0.0, "rides": False, "riders": [], **before, "clips": 0} != {**recipe, "clips": 0}:
             raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
         temporary = folder / f".plan.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(recipe))

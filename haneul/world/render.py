@@ -122,7 +122,7 @@ def _parameters(
     return P
 
 
-def _screen_bounds(geoms: s.Array, camera: Camera) -> s.Array:
+def screen_bounds(geoms: s.Array, camera: Camera) -> s.Array:
     """Box of each bounding sphere on the screen (u0, u1, v0, v1), conservative, float64 [N, 4]."""
     v = geoms[:, 1:4] - camera.origin
     z = v @ camera.forward
@@ -161,7 +161,7 @@ def clip_tables(truth: Truth, size: tuple[int, int], *, stride: int, quality: Qu
         _parameters(truth.environment, camera, time, *size, quality)
         for camera, time in zip(cameras, times.tolist(), strict=True)
     ]
-    bounds = [_screen_bounds(g, camera) for g, camera in zip(geoms, cameras, strict=True)]
+    bounds = [screen_bounds(g, camera) for g, camera in zip(geoms, cameras, strict=True)]
     return ClipTables(
         geoms_TNG=geoms, parameters_TP=np.stack(rows), bounds_TN4=np.stack(bounds), times_T=times,
         style=STYLES.index(truth.spec.style),
@@ -212,7 +212,7 @@ class Renderer:
         cols = min(x0 + w + margin, width) - (x0 - left)
         geoms = np.ascontiguousarray(geoms_NG, dtype=np.float64)
         P = _parameters(environment, camera, time, width, height, quality)
-        bounds = _screen_bounds(geoms, camera)
+        bounds = screen_bounds(geoms, camera)
         color, image = np.empty((rows, cols, 3)), np.empty((rows, cols, 3))
         depth, key = np.empty((rows, cols)), np.empty((rows, cols), np.int64)
         rgb = np.empty((h, w, 3), np.uint8)

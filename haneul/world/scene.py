@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,11 @@ class ClipSpec:
     seconds: float = 4.0
     richness: float = CALM  # 0 calm backdrop without clutter .. 1 everything the setting has
     steered: bool = False  # whether the subject is steered, left and right, over the clip
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ClipSpec:
+        """Of `asdict`, as shards keep it."""
+        return ClipSpec(**data | {"subjects": tuple(Subject(**s) for s in data["subjects"])})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,68 @@
+"""Where somebody is who plays: a place in a country, and what stands before the camera there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haneul.world.country import Country, Thing
+from haneul.world.framing import Path, place
+from haneul.world.rides import RIDERS, turned
+from haneul.world.scene import GEOM_WIDTH, Camera
+from haneul.world.sight import sight
+
+SEEN = 22.0  #: metres to which things are looked for
+ELEVATION = math.radians(15)  #: of the camera
+_FINE = 2  # logged frames to a step
+
+
+class Journey:
+    """A way through the country of `setting` and `seed`, as `kind` (rides.RIDERS) goes it. Not for several threads."""
+
+    def __init__(self, kind: str, setting: str, seed: int) -> None:
+        self.rider, self.setting, self.country = RIDERS[kind], setting, Country(setting, seed)
+        self.x = self.y = 0.0
+        self.heading = self._azimuth = 0.0  #: radians, 0 along x, to the left
+
+    def go(self, step: tuple[float, float, float]) -> NDArray[np.float32]:
+        """Take a step, metres ahead and to the left and radians to the left; what is seen then, as `sight.sight`.
+        Things are not gone through: whoever goes against one is led around it."""
+        ahead, left, turn = step
+        c, s = math.cos(self.heading), math.sin(self.heading)
+        self.x, self.y = self.x + c * ahead - s * left, self.y + s * ahead + c * left
+        before, self.heading = self.heading, self.heading + turn
+        for k in range(1, _FINE + 1):
+            self._azimuth = turned(self._azimuth, before + turn * k / _FINE)
+        things = self.things()
+        for thing in things:
+            self._around(thing)
+        rows = [thing.rows for thing in things if math.hypot(thing.x - self.x, thing.y - self.y) < SEEN]
+        geoms = np.concatenate(rows) if rows else np.zeros((0, GEOM_WIDTH), np.float32)
+        return sight(geoms, self.camera(), self.setting)
+
+    def things(self) -> list[Thing]:
+        """What stands around, but for what would have stood where the way began."""
+        low, high = (self.x - SEEN, self.y - SEEN), (self.x + SEEN, self.y + SEEN)
+        return [t for t in self.country.within(low, high) if math.hypot(t.x, t.y) > self.rider.clear + t.near]
+
+    def _around(self, thing: Thing) -> None:
+        """Out of a thing's way, to the nearest place beside it."""
+        dx, dy = self.x - thing.x, self.y - thing.y
+        away, least = math.hypot(dx, dy), self.rider.clear + thing.near
+        if away < least:
+            k = least / max(away, 1e-6)
+            self.x, self.y = thing.x + k * dx, thing.y + k * dy
+
+    def camera(self) -> Camera:
+        """Behind the rider, as in a ride (rides.follow)."""
+        still = np.zeros(1)
+        path = Path(
+            azimuth_T=still + self._azimuth - math.pi / 2, elevation_T=still + ELEVATION, scale_T=still + 1,
+            lateral_T=still, axis=0.0,
+        )  # fmt: skip
+        target: NDArray[Any] = np.array([self.x, self.y, self.rider.height + self.rider.above])
+        view, _ = place(path, target, self.rider.distance)
+        return view.cameras()[0]
