@@ -242,6 +242,7 @@ class Shown:
     number: int  # of the frame, from 1
     keys: Keys  # that it was drawn with
     delay: float  # seconds from the moment when its keys were read
+    near: list[tuple[float, float, float]]  # what stands around the rider, as `Journey.near` has it
 
 
 class Player:
@@ -291,7 +292,8 @@ class Player:
                     frame = self.world.dream(keys)
                     if painted is not None:
                         painted.result()
-                    painted = painter.submit(self._paint, frame, self.world.frames, keys, began)
+                    near = self.world.journey.near()
+                    painted = painter.submit(self._paint, frame, self.world.frames, keys, began, near)
                     due += beat
                     wait = due - time.monotonic()
                     if wait > 0:
@@ -304,6 +306,8 @@ class Player:
             self.failure = error
             self._over.set()
 
-    def _paint(self, frame: Tensor, number: int, keys: Keys, began: float) -> None:
+    def _paint(
+        self, frame: Tensor, number: int, keys: Keys, began: float, near: list[tuple[float, float, float]]
+    ) -> None:
         picture = self.world.paint(frame)
-        self._look(Shown(picture=picture, number=number, keys=keys, delay=time.monotonic() - began))
+        self._look(Shown(picture=picture, number=number, keys=keys, delay=time.monotonic() - began, near=near))

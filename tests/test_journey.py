@@ -111,7 +111,7 @@ def test_how_riders_go_is_learned(tmp_path_factory: pytest.TempPathFactory) -> N
     plan = Plan(clips=6, shard=6, seconds=4.0, sizes=((112, 64),), rides=True, riders=("car",))
     render_dataset(folder / "rides", plan, workers=1)
     code = FrameCode(8, (4, 7))
-    rides = read_rides(folder / "rides", folder / "cache", code, lambda _: None)
+    rides = read_rides(folder / "rides", folder / "cache", code, lambda _: None, workers=1)
     assert {said["kind"] for said in rides.said} == {"car"}
     torch.manual_seed(0)
     going, said = Going(2, 1), []

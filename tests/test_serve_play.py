@@ -114,6 +114,7 @@ def test_keys_go_in_and_pictures_come_out(theatre: Running, world: dict[str, Any
     numbers = [told["number"] for told in pictures.told]
     assert numbers == sorted(set(numbers))
     assert all(told["delay"] > 0 for told in pictures.told)
+    assert all(-22 < ahead < 22 and reach > 0 for told in pictures.told for ahead, _, reach in told["near"])
     with Image.open(io.BytesIO(pictures.picture)) as picture:
         assert (picture.format, picture.size) == ("JPEG", (448, 256))
     now = theatre.http.get(f"/haneul/play/{world['id']}").json()

@@ -34,7 +34,7 @@ def test_a_ride_by_keyboard_alone(visit: Visit, service: Running) -> None:
     assert page.input_value("#ride") == "nothing but a try"
     until(page, "document.activeElement.type === 'submit'")
     assert page.get_attribute(".live", "data-state") == "idle", "an address alone begins nothing"
-    page.fill("#ride", "")
+    page.fill("#ride", "a red car in the desert")
     page.keyboard.press("Enter")
     on(page)
     until(page, "document.activeElement.matches('.live')")
@@ -44,6 +44,7 @@ def test_a_ride_by_keyboard_alone(visit: Visit, service: Running) -> None:
     page.keyboard.up("a")
     until(page, "document.querySelector('.live').dataset.delay > 0")
     assert page.evaluate("scrollY") == 0
+    assert page.evaluate("+document.querySelector('.map').dataset.things") > 5
     page.keyboard.up("ArrowUp")
     assert page.locator(".pad.held").count() == 0
     page.get_by_role("button", name="Go").focus()

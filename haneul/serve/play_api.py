@@ -173,10 +173,11 @@ async def one(request: Request, world_id: WorldId) -> World:
     responses={
         200: {
             "description": "Records without end: two lengths (4 bytes each, big-endian), then JSON of the first length"
-            ' and a JPEG picture of the second. With a picture the JSON is {"number": 7, "keys": 3, "delay": 0.08}: of'
-            " the frame, of the keys that it was drawn with, and the seconds from when these were read to when it was"
-            ' drawn. Without one it is {"waiting": true}, now and then while nothing comes, or at last {"end": reason,'
-            ' "message": words, "code": the category where it was refused}.',
+            ' and a JPEG picture of the second. With a picture the JSON is {"number": 7, "keys": 3, "delay": 0.08,'
+            ' "near": [[4.2, -1.0, 0.4]]}: of the frame, of the keys that it was drawn with, the seconds from when'
+            " these were read to when it was drawn, and what stands around the rider: metres ahead, to the left, and"
+            ' how far it reaches. Without one it is {"waiting": true}, now and then while nothing comes, or at last'
+            ' {"end": reason, "message": words, "code": the category where it was refused}.',
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
     },

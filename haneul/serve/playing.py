@@ -158,7 +158,8 @@ class Stage:
 
             picture = io.BytesIO()
             Image.fromarray(shown.picture).save(picture, "JPEG", quality=QUALITY)
-            told = {"number": shown.number, "keys": shown.keys.number, "delay": round(shown.delay, 4)}
+            near = [[round(value, 1) for value in thing] for thing in shown.near]
+            told = {"number": shown.number, "keys": shown.keys.number, "delay": round(shown.delay, 4), "near": near}
             self.out(told, picture.getvalue())
 
         self.player = player = Player(self.world, look)

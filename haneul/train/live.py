@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from haneul.data.processes import each
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
@@ -132,29 +134,38 @@ def said_of(spec: dict[str, Any]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print) -> Rides:
+def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print, workers: int | None = None) -> Rides:
     """All rides of a folder of shards; their latents are kept in `cache`, which belongs to the code."""
     cache.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for path in shard_paths(data):
-        kept = cache / f"{path.stem}.pt"
-        if not kept.exists():
-            shard = read_shard(path)
-            keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
-            z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
-            ways = [told_of(ClipSpec.from_json(m["spec"])) for m in shard.meta]
-            item = {
-                "z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta],
-                "sight": torch.stack([way[0] for way in ways]), "steps": torch.stack([way[1] for way in ways]),
-            }  # fmt: skip
-            torch.save(item, kept.with_suffix(".tmp"))
-            kept.with_suffix(".tmp").replace(kept)
-            say(f"live: encoded {path.name}")
-        parts.append(torch.load(kept, mmap=True))
+    kept = [cache / f"{path.stem}.pt" for path in shard_paths(data)]
+    jobs = [
+        (path, file, code) for path, file in zip(shard_paths(data), kept, strict=True) if not file.exists()
+    ]  # fmt: skip
+    for name in each(_encode_job, jobs, workers):
+        say(f"live: encoded {name}")
+    parts = [torch.load(file, mmap=True) for file in kept]
     return Rides(
         **{name: torch.cat([p[name] for p in parts]) for name in ("z", "keys", "sight", "steps")},
         said=[s for p in parts for s in p["said"]],
     )  # fmt: skip
+
+
+def _encode_job(job: tuple[Path, Path, FrameCode]) -> str:
+    """Keep the latents of a shard, and what its rides are told of the country; returns its name."""
+    path, kept, code = job
+    torch.set_num_threads(1)
+    shard = read_shard(path)
+    keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
+    z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
+    ways = [told_of(ClipSpec.from_json(m["spec"])) for m in shard.meta]
+    item = {
+        "z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta],
+        "sight": torch.stack([way[0] for way in ways]), "steps": torch.stack([way[1] for way in ways]),
+    }  # fmt: skip
+    temporary = kept.with_suffix(f".{os.getpid()}.tmp")
+    torch.save(item, temporary)
+    temporary.replace(kept)
+    return path.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,12 @@ class Journey:
         low, high = (self.x - SEEN, self.y - SEEN), (self.x + SEEN, self.y + SEEN)
         return [t for t in self.country.within(low, high) if math.hypot(t.x, t.y) > self.rider.clear + t.near]
 
+    def near(self) -> list[tuple[float, float, float]]:
+        """What stands around, as the rider has it: metres ahead, to the left, and how far it reaches."""
+        c, s = math.cos(self.heading), math.sin(self.heading)
+        found = ((thing.x - self.x, thing.y - self.y, thing.near) for thing in self.things())
+        return [(c * x + s * y, c * y - s * x, reach) for x, y, reach in found if math.hypot(x, y) < SEEN]
+
     def _around(self, thing: Thing) -> None:
         """Out of a thing's way, to the nearest place beside it."""
         dx, dy = self.x - thing.x, self.y - thing.y

@@ -7,7 +7,29 @@ import { button, complain, dialog, explain, note, refusal, refusedCode } from ".
 import { slot } from "./reading.js";
 
 const KEYS = { ArrowLeft: "left", KeyA: "left", ArrowRight: "right", KeyD: "right", ArrowUp: "go", KeyW: "go" };
+const MAP = 20; // metres to the border of the map
 const TRIES = 8; // to find a world again whose pictures stopped coming
+
+/** Draws what the model is told of the country: what stands around, the rider in the middle, ahead up. */
+function drawMap(map, near) {
+  const pen = map.getContext("2d"), half = map.width / 2, metre = half / MAP;
+  pen.clearRect(0, 0, map.width, map.height);
+  for (const [ahead, left, reach] of near) {
+    const away = Math.hypot(ahead, left);
+    if (away > MAP) continue;
+    pen.globalAlpha = 0.95 - 0.6 * (away / MAP);
+    pen.fillStyle = "#fff";
+    pen.beginPath();
+    pen.arc(half - left * metre, half - ahead * metre, Math.max(reach, 0.5) * metre, 0, 7);
+    pen.fill();
+  }
+  pen.globalAlpha = 1;
+  pen.fillStyle = "#ffd166";
+  pen.beginPath();
+  for (const [x, y] of [[0, -9], [6, 7], [0, 4], [-6, 7]]) pen.lineTo(half + x, half + y);
+  pen.fill();
+  map.dataset.things = String(near.length);
+}
 
 /** Records of a world: [what is told, picture], until the server ends them. */
 async function* records(path, signal) {
@@ -44,8 +66,9 @@ export async function show(place, [asked, seed], signal) {
     h("button", { type: "button", class: "chip", on: { click: () => { prompt.value = t(`play.sample.${kind}`); start(); } } }, t(`play.sample.${kind}`))));
   const form = h("form", { class: "ride", on: { submit: (event) => { event.preventDefault(); start(); } } }, h("label", { class: "gone", for: "ride" }, t("play.prompt")), prompt, begin);
   const canvas = h("canvas", { width: 448, height: 256, role: "img", "aria-label": t("play.canvas") });
+  const map = h("canvas", { class: "map", width: 144, height: 144, role: "img", "aria-label": t("play.map"), title: t("play.map") });
   const over = h("div", { class: "over" });
-  const stage = h("div", { class: "screen live", tabindex: "0", role: "group", "aria-label": t("play.stage") }, canvas, over);
+  const stage = h("div", { class: "screen live", tabindex: "0", role: "group", "aria-label": t("play.stage") }, canvas, map, over);
   const said = h("div", { class: "chips" }), problem = h("div", { role: "alert" });
   const figures = h("p", { class: "figures-line soft tiny", "aria-hidden": "true" });
   const save = button(t("play.save"), () => keepRide(), { symbol: "down" }), stop = button(t("play.stop"), () => halt(), { symbol: "close" });
@@ -136,6 +159,7 @@ export async function show(place, [asked, seed], signal) {
           if (canvas.width !== picture.width || canvas.height !== picture.height) Object.assign(canvas, { width: picture.width, height: picture.height });
           pen.drawImage(picture, 0, 0);
           picture.close();
+          drawMap(map, told.near);
           if (stage.dataset.state !== "on") shown("on");
           unsaved = true;
           requestAnimationFrame(() => measure(told)); // by then it is on the screen, or about to be
