@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from haneul.model.going import Going, by_place
+from haneul.model.framecode import FrameCode
+from haneul.model.going import Going
+from haneul.model.live import by_place
 from haneul.train.live import learn_going, read_rides, told_of
 from haneul.world.country import Country
 from haneul.world.journey import SEEN, Journey
@@ -55,6 +57,21 @@ def test_what_is_seen_is_what_stands_there() -> None:
     assert np.square(below[:, 4:6]).sum(-1) == pytest.approx(np.square(below[:, 6:8]).sum(-1), rel=1e-4)
 
 
+def test_a_point_is_told_where_it_was() -> None:
+    """Turning left, all moves right in the picture, so it was further left; going ahead, what is on the left was nearer
+    to the middle. By turning alone the far sky moves as far as the focal length says."""
+    journey = Journey("car", "sea", 0)
+    assert (np.abs(journey.go((0.0, 0.0, 0.0))[..., 8:]) < 1e-3).all(), "nobody moved"
+    ahead = journey.go((0.3, 0.0, 0.0))
+    assert ahead[-1, 2, 8] > 0 > ahead[-1, -3, 8]
+    assert ahead[-1, 28, 9] < 0
+    before = journey.camera()
+    turned = journey.go((0.0, 0.0, 0.2))
+    angle = math.acos(float(np.clip(before.forward @ journey.camera().forward, -1, 1)))
+    focal = before.focal * ROWS / 2 * 7 / COLUMNS
+    assert turned[0, 28, 8] == pytest.approx(-math.tan(angle) * focal, rel=0.15)
+
+
 def test_what_comes_nearer_grows() -> None:
     journey = Journey("bird", "tiled plaza", 2)
     shares = [float(journey.go((0.25, 0.0, 0.0))[..., 2].mean()) for _ in range(8)]
@@ -78,7 +95,8 @@ def test_steps_turn_the_way_that_rides_do() -> None:
     """A ride's own steps, taken in a journey, lead where the ride went, and the camera looks where its camera did."""
     spec = ride_spec(4, 4.0, kind="car")
     truth = simulate_ride(spec)
-    seen, steps = told_of(spec)
+    told = told_of(spec)
+    seen, steps = told["sight"], told["steps"]
     journey = Journey("car", "sea", 0)  # nothing stands in the way
     for step in steps.tolist():
         journey.go(tuple(step))
@@ -90,21 +108,20 @@ def test_steps_turn_the_way_that_rides_do() -> None:
     ahead = journey.camera().forward[:2]
     assert math.atan2(ahead[1], ahead[0]) == pytest.approx(turn, abs=0.03)
     scenery = truth.geoms_TNG[0][truth.geoms_TNG[0, :, GEOM_OBJECT] == 0]
-    again = sight(scenery, truth.cameras[48], spec.setting)
+    again = sight(scenery, truth.cameras[48], spec.setting, truth.cameras[46])
     np.testing.assert_allclose(seen[24].float().numpy(), again, atol=2e-3)
     assert len(seen) == len(steps) == 4 * FPS // 2 + 1
 
 
 def test_a_sight_is_cut_as_latents_are() -> None:
-    whole = torch.arange(16 * 24 * 2).float().view(1, 16, 24, 2)
+    whole = torch.arange(2 * 16 * 24 * 2).float().view(2, 16, 24, 2)
     cut = by_place(whole)
-    assert cut.shape == (1, 6, 128)
-    assert cut[0, 4].view(8, 8, 2).equal(whole[0, 8:, 8:16])
+    assert cut.shape == (2, 6, 128)
+    assert cut[1, 4].view(8, 8, 2).equal(whole[1, 8:, 8:16])
 
 
 def test_how_riders_go_is_learned(tmp_path_factory: pytest.TempPathFactory) -> None:
     """From rides by the keys alone: on others it tells left from right, and how far, within a tenth."""
-    from haneul.model.live import FrameCode
     from haneul.world.produce import Plan, render_dataset
 
     folder = tmp_path_factory.mktemp("going")

@@ -15,22 +15,27 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import load
 from haneul.model.concepts import sizes_of
-from haneul.model.going import by_place
-from haneul.model.live import SHIFTS, FrameCode, LiveConfig, LiveModel, Past
+from haneul.model.framecode import SHIFTS, FrameCode
+from haneul.model.live import CHANNELS, GUESSES, POINTS, LiveConfig, LiveModel, Past, by_place
 from haneul.train import live
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
 from haneul.world.rides import RIDERS
 
-TINY = LiveConfig(
-    latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), sight=24, riders=("car", "bird"), window=4
-)
+TINY = LiveConfig(latent=16, width=64, depth=3, heads=2, grid=(2, 3), concepts=(3, 4), riders=("car", "bird"), window=4)
 
 
-def moved_of(model: LiveModel, z: torch.Tensor) -> torch.Tensor:
+RIDER = torch.tensor([[1.0, 0.0]])
+
+
+def sights(*shape: int) -> torch.Tensor:
+    return 0.3 * torch.randn(*shape, POINTS * TINY.grid[0], POINTS * TINY.grid[1], CHANNELS)
+
+
+def moved_of(model: LiveModel, z: torch.Tensor, sight: torch.Tensor) -> torch.Tensor:
     """As training has it: the first frame comes from nothing."""
-    first = torch.zeros(len(z), 1, TINY.places, len(SHIFTS), TINY.latent)
-    return torch.cat([first, model.moved_of(z[:, :-1])], 1)
+    first = torch.zeros(len(z), 1, TINY.places, GUESSES, TINY.latent)
+    return torch.cat([first, model.moved_of(z[:, :-1], sight[:, 1:], RIDER.expand(len(z), 2))], 1)
 
 
 @pytest.fixture
@@ -48,13 +53,13 @@ def test_played_it_is_what_was_trained(model: LiveModel) -> None:
     """More frames than the window, so that what is dropped is what the mask hides."""
     B, T, S, C = 2, 7, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
-    concepts, t, sight = torch.randn(B, 7), torch.rand(1, T).expand(B, T), torch.randn(B, T, S, TINY.sight)
-    moved = moved_of(model, z)
+    concepts, t, sight = torch.randn(B, 7), torch.rand(1, T).expand(B, T), sights(B, T)
+    moved = moved_of(model, z, sight)
     whole = model(z, y, t, actions, concepts, sight, torch.zeros(B), torch.arange(T) == 0, moved)[0]
     past = Past()
     for i in range(T):
         before = torch.zeros(B, S, C) if past.last is None else past.last
-        view, told = model.view(sight[:, i]), (actions[:, i], concepts)
+        view, told = model.view(by_place(sight[:, i])), (actions[:, i], concepts)
         v = model._velocity(past, before, moved[:, i : i + 1], y[:, i], float(t[0, i]), *told, view, 0.0)
         torch.testing.assert_close(v, whole[:, i], atol=1e-4, rtol=1e-4)
         past = model.see(past, z[:, i], actions[:, i], concepts, sight[:, i])
@@ -65,25 +70,25 @@ def test_played_it_is_what_was_trained(model: LiveModel) -> None:
 def test_a_frame_knows_nothing_of_later_ones(model: LiveModel) -> None:
     B, T, S, C = 1, 5, TINY.places, TINY.latent
     z, y, actions = torch.randn(B, T, S, C), torch.randn(B, T, S, C), torch.randn(B, T, 2)
-    sight = torch.randn(B, T, S, TINY.sight)
+    sight = sights(B, T)
     rest = (torch.rand(B, T), actions, torch.randn(B, 7), sight, torch.zeros(B), torch.zeros(T, dtype=torch.bool))
-    first = model(z, y, *rest, moved_of(model, z))[0]
+    first = model(z, y, *rest, moved_of(model, z, sight))[0]
     z[:, 3], actions[:, 4], sight[:, 4] = 5.0, 5.0, 5.0
-    second = model(z, y, *rest, moved_of(model, z))[0]
+    second = model(z, y, *rest, moved_of(model, z, sight))[0]
     torch.testing.assert_close(first[:, :4], second[:, :4])
     assert not torch.allclose(first[:, 4], second[:, 4])
 
 
 def test_a_world_can_be_played_for_ever(model: LiveModel) -> None:
     """Only differences of time count: the same past a hundred thousand frames later gives the same frame."""
-    concepts, actions, sight = torch.randn(1, 7), torch.zeros(1, 2), torch.randn(1, TINY.places, TINY.sight)
+    concepts, actions, sight = torch.randn(1, 7), torch.zeros(1, 2), sights(1)
     frames = torch.randn(4, 1, TINY.places, TINY.latent)
 
     def after(start: int) -> torch.Tensor:
         past = Past(last=torch.zeros_like(frames[0]), frames=start)
         for frame in frames:
             past = model.see(past, frame, actions, concepts, sight)
-        return model.draw(past, actions, concepts, sight, steps=2, generator=torch.Generator().manual_seed(1))
+        return model.draw(past, actions, concepts, RIDER, sight, steps=2, generator=torch.Generator().manual_seed(1))
 
     torch.testing.assert_close(after(5), after(100_005), atol=1e-3, rtol=1e-3)
 
@@ -91,18 +96,43 @@ def test_a_world_can_be_played_for_ever(model: LiveModel) -> None:
 def test_what_moved_is_what_stood_there(model: LiveModel) -> None:
     """Frames of one row of patches that slide by whole pixels: the shift that was made gives the next frame, inside."""
     code = FrameCode(768, (2, 3))
-    wide = torch.rand(1, 3, 32, 80)
+    wide, still = torch.rand(1, 3, 32, 80), torch.zeros(1, 16, 24, CHANNELS)
     code.fit(torch.rand(200, 3, 32, 48))
     model.code = code
     for right, down in ((5, 0), (-9, 0), (4, 1), (0, 2)):
         before = wide[:, :, :, 16:64]
         after = torch.roll(wide, (down, right), (2, 3))[:, :, :, 16:64]
         z, target = code.encode(before), code.encode(after)
-        guess = z + model.moved(z)[:, :, SHIFTS.index((right, down))] * model.unit[1]
+        guess = z + model.moved(z, still, RIDER)[:, :, SHIFTS.index((right, down))] * model.unit[1]
         inside = (slice(None), slice(None), slice(down, None), slice(9, -9))  # of borders nothing is known
         error = (code.decode(guess) - code.decode(target))[inside].abs().max()
         assert error < 1e-3
         assert (code.decode(z) - code.decode(target))[inside].abs().max() > 0.1
+
+
+def test_what_the_sight_leads_is_where_its_points_are_now(model: LiveModel) -> None:
+    """A frame whose left half slides by half a patch and whose right half stands, and a rider that stays in place."""
+    model.code = FrameCode(768, (2, 3))
+    model.code.fit(torch.rand(200, 3, 32, 48))
+    frame, told = torch.rand(1, 3, 32, 48), torch.zeros(1, 16, 24, CHANNELS)
+    told[:, :, :12, -2] = 0.5  # it was half a patch further right
+    model.rider.zero_()
+    model.rider[0, 8:, :12] = 1.0
+    led = model.led(frame, told[..., -2:], RIDER)
+    torch.testing.assert_close(led[:, :, :14, :14], frame[:, :, :14, 8:22])
+    torch.testing.assert_close(led[:, :, :14, 26:], frame[:, :, :14, 26:])
+    torch.testing.assert_close(led[:, :, 18:, :22], frame[:, :, 18:, :22], msg="the rider stays")
+    guess = model.code.encode(frame) + model.moved(model.code.encode(frame), told, RIDER)[:, :, -1] * model.unit[1]
+    torch.testing.assert_close(model.code.decode(guess), led, atol=1e-3, rtol=1e-3)
+
+
+def test_the_mirror_image_of_a_sight() -> None:
+    """Its points moved the other way; twice mirrored it is itself."""
+    sight = sights(2)
+    turned = live.mirror(sight)
+    torch.testing.assert_close(turned[0, 3, 0, :-2], sight[0, 3, -1, :-2])
+    torch.testing.assert_close(turned[0, 3, 0, -2:], sight[0, 3, -1, -2:] * torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(live.mirror(turned), sight)
 
 
 def test_units_come_from_the_data(model: LiveModel) -> None:
@@ -164,7 +194,7 @@ def test_the_mirror_turns_the_keys_round(
         which = 1 if mirrored[row] else 0
         torch.testing.assert_close(batch.z[row], rides.z[0, which].float())
         sight = rides.sight[0].float()
-        torch.testing.assert_close(batch.sight[row], by_place(sight.flip(2) if which else sight))
+        torch.testing.assert_close(batch.sight[row], live.mirror(sight) if which else sight)
 
 
 def test_it_is_kept_with_its_card(

@@ -18,7 +18,6 @@ from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
 from haneul.model.checkpoint import file_digest
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
-from haneul.model.going import by_place
 from haneul.model.live import Drawing, LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
 from haneul.model.text import shared_encoder
@@ -140,10 +139,10 @@ class Ride:
             how = self.drawing
             step, self._going = model.going(actions, self._rider, self._going)
             ahead, left, turn = step[0].tolist() if self._past.frames else (0.0, 0.0, 0.0)
-            sight = by_place(torch.from_numpy(self.way.go((ahead, left, turn)))[None])
+            sight = torch.from_numpy(self.way.go((ahead, left, turn)))[None]
             frame = model.draw(
-                self._past, actions, concepts, sight, steps=how.steps if self._past.frames else how.first_steps,
-                sigma=how.sigma, generator=self._generator,
+                self._past, actions, concepts, self._rider, sight,
+                steps=how.steps if self._past.frames else how.first_steps, sigma=how.sigma, generator=self._generator,
             )  # fmt: skip
             self._past = model.see(self._past, frame, actions, concepts, sight, sigma=how.sigma)
         return frame[0]

@@ -1,21 +1,12 @@
-"""How a rider goes through the country, and the country as the live model is told of it (see live.py).
+"""How a rider goes through the country (see live.py).
 
-Shapes: B batch, T frames, A actions, R riders, H state, S places, W numbers of a place's sight.
+Shapes: B batch, T frames, A actions, R riders, H state.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-POINTS = 8  #: rows and columns of a sight in a place
-
-
-def by_place(sight_TRCK: Tensor) -> Tensor:
-    """Sights [T, rows, columns, channels] cut into the places of latent frames, [T, S, W]."""
-    T, R, C, K = sight_TRCK.shape
-    cut = sight_TRCK.reshape(T, R // POINTS, POINTS, C // POINTS, POINTS, K)
-    return cut.transpose(2, 3).reshape(T, -1, POINTS * POINTS * K)
 
 
 class Going(nn.Module):

@@ -13,12 +13,11 @@ levels of its own. A frame that is drawn attends to itself and to the frames see
 frames of a clip as they will be played, where each frame is seen once and its keys and values are kept (`Past`).
 
 Shapes: B batch, T frames, S places of the latent picture, C latent channels, D width, A actions, V concept entries,
-W numbers of a place's sight, R riders.
+R riders, and [Y, X, K] of a sight: its rows, columns and channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,14 +26,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .flow import preconditioning
+from .framecode import PATCH, SHIFTS, FrameCode
 from .going import Going
 from .layers import attend_fused, fourier, rms, rotate, swiglu_width
 
-#: Ways in pixels, right and down, by which what stood in the frame before may have moved: level ones first.
-SHIFTS = (*((x, 0) for x in range(-9, 10)), (-4, 1), (0, 1), (4, 1), (0, 2))
 SURE = 2.0  #: how much surer of a shift than it is the model acts: a mean of many shifts is a blur
 LEAST_SPREAD = 1e-3
-PATCH = 16  #: pixels per latent row and column
+POINTS = 8  #: rows and columns of a sight in a place
+CHANNELS = 10  #: of a sight; the last two say where a point was before, in patches right and down
+GUESSES = len(SHIFTS) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,6 @@ class LiveConfig:
     grid: tuple[int, int] = (4, 7)  # latent rows and columns
     concepts: tuple[int, ...] = ()  # entries of each slot
     actions: int = 2  # steering and throttle
-    sight: int = 512  # numbers of each place: 8 x 8 points of `sight` and its 8 channels
     riders: tuple[str, ...] = ()  # kinds that it knows how to go as
     window: int = 10
     fps: int = 12
@@ -81,100 +80,6 @@ class Drawing:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.first_steps < 1 or self.sigma < 0:
             raise ValueError("a frame takes at least one evaluation, and no disturbance is below 0")
-
-
-class FrameCode(nn.Module):
-    """Principal components of patches of PATCH x PATCH pixels of single frames, C of 768.
-
-    The video codec of the other models spends its channels on groups of four frames; of single frames it holds less
-    (docs/log.md), and its decoder takes longer than a frame may. Components are divided by the root of their deviation
-    and then all by one number, as in codec.py, so that fine detail is neither lost nor as loud as the layout.
-    """
-
-    mean: Tensor
-    basis: Tensor
-    scale: Tensor
-
-    def __init__(self, latent: int, grid: tuple[int, int]) -> None:
-        super().__init__()
-        self.grid = grid
-        self.register_buffer("mean", torch.zeros(3 * PATCH**2))
-        self.register_buffer("basis", torch.zeros(latent, 3 * PATCH**2))
-        self.register_buffer("scale", torch.ones(latent))
-        self._maps: tuple[object, list[Tensor], Tensor] | None = None
-
-    @torch.no_grad()
-    def fit(self, frames_N3HW: Tensor) -> None:
-        """Take the components from a sample of frames in [-1, 1]."""
-        x = self.patches(frames_N3HW).flatten(0, 1)
-        self.mean.copy_(x.mean(0))
-        x = x - self.mean
-        variance, axes = torch.linalg.eigh(x.mT @ x / len(x))
-        latent = len(self.scale)
-        self.basis.copy_(axes.flip(1)[:, :latent].mT)
-        deviation = variance.flip(0)[:latent].clamp(min=1e-8).sqrt()
-        soft = deviation.sqrt()
-        self.scale.copy_(soft * (deviation / soft).square().mean().sqrt())
-
-    def patches(self, frames_N3HW: Tensor) -> Tensor:
-        """[N, S, 768]"""
-        return F.pixel_unshuffle(frames_N3HW, PATCH).flatten(2).mT
-
-    def encode(self, frames_N3HW: Tensor) -> Tensor:
-        """Frames in [-1, 1] -> [N, S, C]."""
-        z: Tensor = (self.patches(frames_N3HW) - self.mean) @ self.basis.mT / self.scale
-        return z
-
-    def decode(self, z_NSC: Tensor) -> Tensor:
-        """[N, S, C] -> frames [N, 3, H, W], about in [-1, 1] (not clamped)."""
-        x = (z_NSC * self.scale) @ self.basis + self.mean
-        return F.pixel_shuffle(x.mT.unflatten(2, self.grid), PATCH)
-
-    @torch.no_grad()
-    def shifted(self, z_NSC: Tensor) -> Tensor:
-        """Frames as they would be had all in them moved by each of SHIFTS, [N, S, K, C]; what comes in at a border is
-        the patch there again. The code is linear, so this is a matrix product with a patch and those beside it."""
-        maps, bias_KC = self._shift_maps()
-        h, w = self.grid
-        x = z_NSC.unflatten(1, (h, w)).movedim(-1, 1)
-        x = F.pad(x, (1, 1, 1, 0), mode="replicate").movedim(1, -1)
-        places = [x[:, i : i + h, j : j + w] for i in (1, 0) for j in (1, 0, 2)]
-        parts = [
-            (torch.cat(places[: len(one) // len(self.scale)], -1) @ one).unflatten(-1, (-1, len(self.scale)))
-            for one in maps
-        ]
-        return torch.cat(parts, -2).flatten(1, 2) + bias_KC
-
-    def _shift_maps(self) -> tuple[list[Tensor], Tensor]:
-        """For the shifts without and with a way down: [n * C, K * C] over a patch, those left and right of it, and the
-        three above; and what the mean patch adds, [K, C]. Kept until the code is another one."""
-        key = (self.basis.data_ptr(), self.basis._version, self.scale._version)
-        if self._maps is None or self._maps[0] != key:
-            C, side = len(self.scale), 3 * PATCH
-            atoms = F.pixel_shuffle((self.basis * self.scale[:, None])[:, :, None, None], PATCH)
-            tile = F.pixel_shuffle(self.mean[None, :, None, None], PATCH)
-
-            def seen(canvas: Tensor, shift: tuple[int, int]) -> Tensor:
-                x, y = shift
-                part = canvas[:, :, PATCH - y : 2 * PATCH - y, PATCH - x : 2 * PATCH - x]
-                found: Tensor = F.pixel_unshuffle(part, PATCH).flatten(1) @ self.basis.mT / self.scale
-                return found
-
-            def rows(i: int, j: int, shifts: Sequence[tuple[int, int]]) -> Tensor:
-                canvas = atoms.new_zeros(C, 3, side, side)
-                canvas[:, :, i * PATCH : (i + 1) * PATCH, j * PATCH : (j + 1) * PATCH] = atoms
-                return torch.cat([seen(canvas, shift) for shift in shifts], 1)
-
-            level = [shift for shift in SHIFTS if shift[1] == 0]
-            down = [shift for shift in SHIFTS if shift[1] > 0]
-            maps = [
-                torch.cat([rows(1, j, level) for j in (1, 0, 2)]),
-                torch.cat([rows(i, j, down) for i in (1, 0) for j in (1, 0, 2)]),
-            ]
-            same = seen(tile.repeat(1, 1, 3, 3), (0, 0))
-            bias = torch.cat([seen(tile.repeat(1, 1, 3, 3), shift) - same for shift in (*level, *down)])
-            self._maps = key, maps, bias
-        return self._maps[1], self._maps[2]
 
 
 @dataclass
@@ -223,6 +128,7 @@ class LiveModel(nn.Module):
 
     spread: Tensor
     unit: Tensor
+    rider: Tensor
 
     def __init__(self, cfg: LiveConfig) -> None:
         super().__init__()
@@ -234,7 +140,8 @@ class LiveModel(nn.Module):
         self.code = FrameCode(cfg.latent, cfg.grid)
         self.inp = nn.Linear(cfg.latent, D)
         self.around = nn.Linear(5 * cfg.latent, D, bias=False)  # of the frame before: itself, left, right, above, below
-        self.view = nn.Sequential(nn.Linear(cfg.sight, 2 * D), nn.SiLU(), nn.Linear(2 * D, D, bias=False))
+        told = POINTS**2 * CHANNELS
+        self.view = nn.Sequential(nn.Linear(told, 2 * D), nn.SiLU(), nn.Linear(2 * D, D, bias=False))
         self.place = nn.Parameter(torch.randn(S, D) * 0.02)
         self.seen = nn.Parameter(torch.randn(D) * 0.02)  # marks a frame that is seen, not drawn
         self.noise = nn.Sequential(nn.Linear(128, D), nn.SiLU(), nn.Linear(D, D))
@@ -247,7 +154,9 @@ class LiveModel(nn.Module):
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.depth))
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
-        self.moves = nn.Linear(D, len(SHIFTS))  # how likely each shift is
+        self.moves = nn.Linear(D, GUESSES)  # how likely each shift is, and what the sight says
+        #: where riders usually are in the picture, 0 to 1
+        self.register_buffer("rider", torch.zeros(len(cfg.riders), POINTS * cfg.grid[0], POINTS * cfg.grid[1]))
         self.going = Going(cfg.actions, len(cfg.riders))
         for zero in (self.modulate, self.final, self.out, self.moves):
             nn.init.zeros_(zero.weight)
@@ -318,15 +227,31 @@ class LiveModel(nn.Module):
         return y
 
     @torch.no_grad()
-    def moved(self, before_NSC: Tensor) -> Tensor:
-        """What is drawn where a frame has moved as a whole by each of SHIFTS, [N, S, K, C]."""
-        found: Tensor = (self.code.shifted(before_NSC) - before_NSC[:, :, None]) / self.unit[1]
+    def moved(self, before_NSC: Tensor, sight_NYXK: Tensor, rider_NR: Tensor) -> Tensor:
+        """What is drawn by each of the guesses, [N, S, GUESSES, C]: the frame before as a whole moved by each of
+        SHIFTS, and led to where the sight says that its points are now."""
+        whole = self.code.shifted(before_NSC)
+        led = self.code.encode(self.led(self.code.decode(before_NSC), sight_NYXK[..., -2:], rider_NR))
+        found: Tensor = (torch.cat([whole, led[:, :, None]], 2) - before_NSC[:, :, None]) / self.unit[1]
         return found
 
-    def moved_of(self, before_BTSC: Tensor) -> Tensor:
-        """`moved` of many, [B, T, S, K, C]."""
-        found: Tensor = self.moved(before_BTSC.flatten(0, 1)).unflatten(0, before_BTSC.shape[:2])
-        return found
+    def led(self, frames_N3HW: Tensor, were_NYX2: Tensor, rider_NR: Tensor) -> Tensor:
+        """Frames whose points are taken from where they were, in patches right and down; the rider stays in place."""
+        N, _, H, W = frames_N3HW.shape
+        stays = (rider_NR @ self.rider.flatten(1)).view(N, 1, *self.rider.shape[1:])
+        were = F.interpolate(were_NYX2.movedim(-1, 1), (H, W), mode="bilinear", align_corners=False)
+        stays = F.interpolate(stays, (H, W), mode="bilinear", align_corners=False)
+        were = (were * (stays < 0.5)).movedim(1, -1) * PATCH
+        y, x = (torch.arange(n, device=were.device) + 0.5 for n in (H, W))
+        at = torch.stack([(x + were[..., 0]) * 2 / W - 1, (y[:, None] + were[..., 1]) * 2 / H - 1], -1)
+        return F.grid_sample(frames_N3HW, at, mode="bicubic", padding_mode="border", align_corners=False)
+
+    def moved_of(self, before_BTSC: Tensor, sight_BTYXK: Tensor, rider_BR: Tensor) -> Tensor:
+        """`moved` of many, [B, T, S, GUESSES, C]; a sight is that of the frame after each."""
+        rider = rider_BR[:, None].expand(-1, before_BTSC.shape[1], -1)
+        found = self.moved(before_BTSC.flatten(0, 1), sight_BTYXK.flatten(0, 1), rider.flatten(0, 1))
+        every: Tensor = found.unflatten(0, list(before_BTSC.shape[:2]))
+        return every
 
     def leave(
         self, x_BTSD: Tensor, c_BT1D: Tensor, noisy: Tensor, t_BT: Tensor, moved_BTSKC: Tensor,
@@ -346,7 +271,7 @@ class LiveModel(nn.Module):
 
     def forward(
         self, seen_BTSC: Tensor, noisy_BTSC: Tensor, t_BT: Tensor, actions_BTA: Tensor, concepts_BV: Tensor,
-        sight_BTSW: Tensor, sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
+        sight_BTYXK: Tensor, sigma_B: Tensor, first_T: Tensor, moved_BTSKC: Tensor,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Velocity [B, T, S, C] of the flow of every frame's difference, at levels `t_BT` (0 noise .. 1 clean), and the
         logits of the shifts [B, T, S, K].
@@ -358,7 +283,7 @@ class LiveModel(nn.Module):
         T = seen_BTSC.shape[1]
         before = before_of(seen_BTSC)
         enter, skip, leave = self.scales(t_BT, first_T, sigma_B)
-        view = self.view(sight_BTSW)
+        view = self.view(by_place(sight_BTYXK))
         x = torch.cat([
             self.enter(seen_BTSC, torch.zeros_like(seen_BTSC), view), self.enter(before, noisy_BTSC * enter, view)
         ], 1)  # fmt: skip
@@ -386,16 +311,17 @@ class LiveModel(nn.Module):
     # ---------------------------------------------------------------------------------------------------- playing
 
     def draw(
-        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, sight_BSW: Tensor, *, steps: int,
-        sigma: float = 0.0, generator: torch.Generator | None = None,
+        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, rider_BR: Tensor,
+        sight_BYXK: Tensor, *, steps: int, sigma: float = 0.0, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         """The next frame [B, S, C], by `steps` evaluations; it is not seen yet (see `see`)."""
         B, S, C = len(concepts_BV), self.cfg.places, self.cfg.latent
         first = past.last is None
         before = torch.zeros(B, S, C) if past.last is None else past.last
         unit = self.unit[0 if first else 1]
-        moved = torch.zeros(B, 1, S, len(SHIFTS), C) if first else self.moved(before)[:, None]
-        y, view = torch.randn(B, S, C, generator=generator), self.view(sight_BSW)
+        still = torch.zeros(B, S, GUESSES, C)
+        moved = (still if first else self.moved(before, sight_BYXK, rider_BR))[:, None]
+        y, view = torch.randn(B, S, C, generator=generator), self.view(by_place(sight_BYXK))
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
             y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, view, sigma)
@@ -414,13 +340,13 @@ class LiveModel(nn.Module):
         return self.leave(x, c, y[:, None], t_BT, moved, (skip, leave))[0][:, 0]
 
     def see(
-        self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, sight_BSW: Tensor, *,
+        self, past: Past, frame_BSC: Tensor, actions_BA: Tensor, concepts_BV: Tensor, sight_BYXK: Tensor, *,
         sigma: float = 0.0,
     ) -> Past:  # fmt: skip
         """The past with one frame more."""
         first = torch.tensor([past.last is None])
         c = self.condition(None, actions_BA[:, None], concepts_BV, torch.full((len(frame_BSC),), sigma), first)
-        nothing, view = torch.zeros_like(frame_BSC), self.view(sight_BSW)
+        nothing, view = torch.zeros_like(frame_BSC), self.view(by_place(sight_BYXK))
         _, kept = self._through(past, self.enter(frame_BSC[:, None], nothing[:, None], view[:, None]), c, keep=True)
         return Past(keys=[k for k, _ in kept], values=[v for _, v in kept], last=frame_BSC, frames=past.frames + 1)
 
@@ -444,6 +370,13 @@ class LiveModel(nn.Module):
                     break
             x = block.rest(x, attend_fused(q, k, v), parts)
         return x, kept
+
+
+def by_place(sight_: Tensor) -> Tensor:
+    """Sights [..., Y, X, K] cut into the places of latent frames, [..., S, POINTS^2 K]."""
+    cut = sight_.unflatten(-2, (-1, POINTS)).unflatten(-4, (-1, POINTS)).transpose(-4, -3)
+    found: Tensor = cut.flatten(-3).flatten(-3, -2)
+    return found
 
 
 def before_of(seen_BTSC: Tensor) -> Tensor:

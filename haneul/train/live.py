@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.flow import clean_from_velocity, mix, velocity
-from haneul.model.going import Going, by_place
-from haneul.model.live import SHIFTS, Drawing, FrameCode, LiveConfig, LiveModel
+from haneul.model.framecode import FrameCode
+from haneul.model.going import Going
+from haneul.model.live import GUESSES, Drawing, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train import optim
 from haneul.train.codec import to_video
@@ -88,6 +89,7 @@ class Rides:
     z: Tensor
     keys: Tensor
     sight: Tensor  # fp16 [n, T, rows, columns, channels]: world/sight.py
+    covers: Tensor  # [n, rows, columns]: how often the rider is seen at each point
     steps: Tensor  # [n, T, 3]: how far the rider has gone since the frame before (model/live.py: Going)
     said: list[dict[str, str]]
 
@@ -97,16 +99,29 @@ def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
     return to_video(video_THW3).transpose(0, 1)
 
 
-def told_of(spec: ClipSpec) -> tuple[Tensor, Tensor]:
-    """Of a ride, simulated again: sights fp16 [T, rows, columns, channels] and steps [T, 3], the first of them 0."""
+def told_of(spec: ClipSpec) -> dict[str, Tensor]:
+    """Of a ride, simulated again: `sight` fp16 [T, rows, columns, channels], `covers` [rows, columns] by the rider, and
+    `steps` [T, 3], the first of them 0."""
     truth = simulate_ride(spec)
-    scenery = truth.geoms_TNG[0][truth.geoms_TNG[0, :, GEOM_OBJECT] == 0]
-    seen = np.stack([sight(scenery, camera, spec.setting) for camera in truth.cameras[::STRIDE]])
+    rider = truth.geoms_TNG[0, :, GEOM_OBJECT] > 0
+    cameras = truth.cameras[::STRIDE]
+    scenery = truth.geoms_TNG[0, ~rider]
+    seen = np.stack([
+        sight(scenery, camera, spec.setting, before)
+        for before, camera in zip((cameras[0], *cameras), cameras, strict=False)
+    ])  # fmt: skip
+    covers = [
+        sight(truth.geoms_TNG[i, rider], truth.cameras[i], spec.setting)[..., 2]
+        for i in range(0, len(truth.cameras), 12 * STRIDE)
+    ]
     heading = headings(truth.quat_TS4[::STRIDE, 0].astype(float))
     went = np.diff(truth.pos_TS3[::STRIDE, 0, :2].astype(float), axis=0)
     c, s = np.cos(heading[:-1]), np.sin(heading[:-1])
     steps = np.stack([c * went[:, 0] + s * went[:, 1], c * went[:, 1] - s * went[:, 0], np.diff(heading)], -1)
-    return torch.from_numpy(seen).half(), torch.tensor(np.concatenate([np.zeros((1, 3)), steps])).float()
+    return {
+        "sight": torch.from_numpy(seen).half(), "covers": torch.from_numpy(np.mean(covers, 0)),
+        "steps": torch.tensor(np.concatenate([np.zeros((1, 3)), steps])).float(),
+    }  # fmt: skip
 
 
 @torch.no_grad()
@@ -145,7 +160,7 @@ def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print, worke
         say(f"live: encoded {name}")
     parts = [torch.load(file, mmap=True) for file in kept]
     return Rides(
-        **{name: torch.cat([p[name] for p in parts]) for name in ("z", "keys", "sight", "steps")},
+        **{name: torch.cat([p[name] for p in parts]) for name in ("z", "keys", "sight", "covers", "steps")},
         said=[s for p in parts for s in p["said"]],
     )  # fmt: skip
 
@@ -160,7 +175,7 @@ def _encode_job(job: tuple[Path, Path, FrameCode]) -> str:
     ways = [told_of(ClipSpec.from_json(m["spec"])) for m in shard.meta]
     item = {
         "z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta],
-        "sight": torch.stack([way[0] for way in ways]), "steps": torch.stack([way[1] for way in ways]),
+        **{name: torch.stack([way[name] for way in ways]) for name in ways[0]},
     }  # fmt: skip
     temporary = kept.with_suffix(f".{os.getpid()}.tmp")
     torch.save(item, temporary)
@@ -173,12 +188,25 @@ class Batch:
     z: Tensor  # [B, T, S, C]
     actions: Tensor  # [B, T, A]
     concepts: Tensor  # [B, V]
-    sight: Tensor  # [B, T, S, W]
+    sight: Tensor  # [B, T, Y, X, K]
+    rider: Tensor  # [B, R]
+
+
+def mirror(sight_TYXK: Tensor) -> Tensor:
+    """Of the mirrored clip: what was on the right is on the left."""
+    signs = torch.ones(sight_TYXK.shape[-1])
+    signs[-2] = -1
+    return sight_TYXK.flip(2) * signs
+
+
+def riders_of(said: Sequence[dict[str, str]], riders: Sequence[str]) -> Tensor:
+    """[n, R]"""
+    return torch.tensor([[float(one["kind"] == kind) for kind in riders] for one in said])
 
 
 def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Batch:
     """Random windows of random clips, half of them mirrored."""
-    z, actions, said, seen = [], [], [], []
+    z, actions, said, seen, riders = [], [], [], [], []
     for c in rng.choice(chosen, recipe.batch):
         mirrored = int(rng.integers(2))
         start = int(rng.integers(rides.z.shape[2] - recipe.frames + 1))
@@ -186,11 +214,13 @@ def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.ra
         keys = rides.keys[c, start : start + recipe.frames]
         actions.append(keys * torch.tensor([-1.0 if mirrored else 1.0, 1.0]))
         said.append({slot: value for slot, value in rides.said[c].items() if rng.random() >= recipe.silent})
+        riders.append(rides.said[c])
         sight = rides.sight[c, start : start + recipe.frames].float()
-        seen.append(by_place(sight.flip(2) if mirrored else sight))
+        seen.append(mirror(sight) if mirrored else sight)
     return Batch(
         z=torch.stack(z).float().to(recipe.device), actions=torch.stack(actions).to(recipe.device),
         concepts=one_hot(said, SLOTS).to(recipe.device), sight=torch.stack(seen).to(recipe.device),
+        rider=riders_of(riders, recipe.kinds).to(recipe.device),
     )  # fmt: skip
 
 
@@ -230,8 +260,10 @@ def loss_of(
         noise = torch.randn_like(target)
         level = t[:, :, None, None]
         noisy = mix(target, noise, level)
-        still = z.new_zeros(B, 1, z.shape[2], len(SHIFTS), z.shape[3])
-        moved = still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1])], 1)
+        still = z.new_zeros(B, 1, z.shape[2], GUESSES, z.shape[3])
+        moved = (
+            still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1], batch.sight[:, 1:], batch.rider)], 1)
+        )
         with autocast(dev.type):
             v, logits = net(seen, noisy, t, batch.actions, batch.concepts, batch.sight, sigma, first, moved)
         return v, velocity(target, noise), clean_from_velocity(noisy, v, level), misled(logits, moved, target)
@@ -266,7 +298,7 @@ def learn_going(
 ) -> None:
     """Fit how riders go to whole rides and their mirror images; the rate falls to nothing over `steps`."""
     keys, went = rides.keys[chosen], rides.steps[chosen]
-    rider = torch.tensor([[float(rides.said[c]["kind"] == kind) for kind in riders] for c in chosen])
+    rider = riders_of([rides.said[c] for c in chosen], riders)
     sides = torch.tensor([1.0, -1.0, -1.0])
     keys = torch.cat([keys, keys * torch.tensor([-1.0, 1.0])])
     went, rider = torch.cat([went, went * sides]), rider.repeat(2, 1)
@@ -309,6 +341,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
+        for k, kind in enumerate(model.cfg.riders):
+            model.rider[k] = torch.cat([rides.covers[c][None] for c in chosen if rides.said[c]["kind"] == kind]).mean(0)
         learn_going(model.going, rides, chosen, model.cfg.riders, say)
     model.going.requires_grad_(False)  # it is small and was learned before
     model.to(recipe.device)

@@ -30,6 +30,7 @@ class Journey:
     def go(self, step: tuple[float, float, float]) -> NDArray[np.float32]:
         """Take a step, metres ahead and to the left and radians to the left; what is seen then, as `sight.sight`.
         Things are not gone through: whoever goes against one is led around it."""
+        last = self.camera()
         ahead, left, turn = step
         c, s = math.cos(self.heading), math.sin(self.heading)
         self.x, self.y = self.x + c * ahead - s * left, self.y + s * ahead + c * left
@@ -41,7 +42,7 @@ class Journey:
             self._around(thing)
         rows = [thing.rows for thing in things if math.hypot(thing.x - self.x, thing.y - self.y) < SEEN]
         geoms = np.concatenate(rows) if rows else np.zeros((0, GEOM_WIDTH), np.float32)
-        return sight(geoms, self.camera(), self.setting)
+        return sight(geoms, self.camera(), self.setting, last)
 
     def things(self) -> list[Thing]:
         """What stands around, but for what would have stood where the way began."""

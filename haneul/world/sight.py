@@ -20,21 +20,31 @@ from haneul.world.vocabulary import SETTINGS
 
 ROWS, COLUMNS = 32, 56
 #: nearness 4 / (4 + metres), 0 of the sky; whether it is sky; whether a thing; its height, of 3 m; and of the ground
-#: sines and cosines of where it is, x and y, with periods of 2 m, weaker as it blurs in the distance
-CHANNELS = 8
+#: sines and cosines of where it is, x and y, with periods of 2 m, weaker as it blurs in the distance; and where the
+#: point was in the picture before, right and down, in sevenths of this picture's width
+CHANNELS = 10
+FARTHEST = 2.0  #: sevenths by which it is told to have moved at most
 
 
 def _compiled(digest: str) -> Callable[..., Any]:
     """The cached CPU loop; `digest` as in render.py."""
 
     @numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
-    def look(G: s.Array, P: s.Array, bounds: s.Array, out: NDArray[np.float32]) -> int:
+    def look(G: s.Array, P: s.Array, bounds: s.Array, B: s.Array, out: NDArray[np.float32]) -> int:
         for row in range(out.shape[0]):
             for col in range(out.shape[1]):
                 u, v, d = camera_ray(P, col + 0.5, row + 0.5)
                 t, i = primary(G, G.shape[0], P, bounds, u, v, d)
                 for k in range(out.shape[2]):
                     out[row, col, k] = 0.0
+                far = t if i != NOTHING else 1e4
+                x, y, z = P[s.P_ORIGIN] + far * d[0], P[s.P_ORIGIN + 1] + far * d[1], P[s.P_ORIGIN + 2] + far * d[2]
+                x, y, z = x - B[0], y - B[1], z - B[2]
+                deep = max(x * B[3] + y * B[4] + z * B[5], 0.05) / P[s.P_FOCAL]
+                right = (x * B[6] + y * B[7] + z * B[8]) / deep * (0.5 * ROWS) + 0.5 * COLUMNS
+                down = 0.5 * ROWS - (x * B[9] + y * B[10] + z * B[11]) / deep * (0.5 * ROWS)
+                out[row, col, 8] = min(max((right - col - 0.5) * (7.0 / COLUMNS), -FARTHEST), FARTHEST)
+                out[row, col, 9] = min(max((down - row - 0.5) * (7.0 / COLUMNS), -FARTHEST), FARTHEST)
                 if i == NOTHING:
                     out[row, col, 1] = 1.0
                     continue
@@ -55,8 +65,11 @@ def _compiled(digest: str) -> Callable[..., Any]:
 _look = _compiled(s.source_digest())
 
 
-def sight(geoms_NG: NDArray[np.float32], camera: Camera, setting: str) -> NDArray[np.float32]:
-    """[ROWS, COLUMNS, CHANNELS] of geoms (scene.GEOM_*), 16:9."""
+def sight(
+    geoms_NG: NDArray[np.float32], camera: Camera, setting: str, before: Camera | None = None
+) -> NDArray[np.float32]:
+    """[ROWS, COLUMNS, CHANNELS] of geoms (scene.GEOM_*) that stand still, 7:4; `before` is the camera of the frame
+    before, the same unless it moved."""
     P = np.zeros(s.P_LENGTH)
     P[s.P_WIDTH], P[s.P_HEIGHT], P[s.P_FOCAL] = COLUMNS, ROWS, camera.focal
     P[s.P_PIXEL], P[s.P_SETTING] = 2.0 / (ROWS * camera.focal), SETTINGS.index(setting)
@@ -66,5 +79,7 @@ def sight(geoms_NG: NDArray[np.float32], camera: Camera, setting: str) -> NDArra
         P[slot : slot + 3] = vector
     geoms = np.ascontiguousarray(geoms_NG, dtype=np.float64)
     out = np.empty((ROWS, COLUMNS, CHANNELS), np.float32)
-    _look(geoms, P, screen_bounds(geoms, camera), out)
+    last = before or camera
+    seen_from = np.concatenate([last.origin, last.forward, last.right, last.up]).astype(np.float64)
+    _look(geoms, P, screen_bounds(geoms, camera), seen_from, out)
     return out
