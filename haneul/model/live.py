@@ -155,7 +155,7 @@ class LiveModel(nn.Module):
         self.final = nn.Linear(D, 2 * D)
         self.out = nn.Linear(D, cfg.latent)
         self.moves = nn.Linear(D, GUESSES)  # how likely each shift is, and what the sight says
-        #: where riders usually are in the picture, 0 to 1
+        #: 1 where a rider may be in the picture, else 0
         self.register_buffer("rider", torch.zeros(len(cfg.riders), POINTS * cfg.grid[0], POINTS * cfg.grid[1]))
         self.going = Going(cfg.actions, len(cfg.riders))
         for zero in (self.modulate, self.final, self.out, self.moves):

@@ -293,6 +293,12 @@ def misled(logits_BTSK: Tensor, moved_BTSKC: Tensor, target_BTSC: Tensor) -> Ten
     return (each * weight.flatten()).sum() / weight.sum().clamp(min=1e-6)
 
 
+def around(covers_YX: Tensor) -> Tensor:
+    """1 at the points of a sight where a rider is seen now and then, and two points around these: what the sight leads
+    is then nearest to the next frame (docs/log.md)."""
+    return F.max_pool2d((covers_YX > 0.05).float()[None], 5, stride=1, padding=2)[0]
+
+
 def learn_going(
     going: Going, rides: Rides, chosen: NDArray[np.int64], riders: tuple[str, ...], say: Say, steps: int = 400
 ) -> None:
@@ -342,7 +348,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
         for k, kind in enumerate(model.cfg.riders):
-            model.rider[k] = torch.cat([rides.covers[c][None] for c in chosen if rides.said[c]["kind"] == kind]).mean(0)
+            own = [rides.covers[c] for c in chosen if rides.said[c]["kind"] == kind]
+            model.rider[k] = around(torch.stack(own).mean(0))
         learn_going(model.going, rides, chosen, model.cfg.riders, say)
     model.going.requires_grad_(False)  # it is small and was learned before
     model.to(recipe.device)
