@@ -348,8 +348,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
         for k, kind in enumerate(model.cfg.riders):
-            own = [rides.covers[c] for c in chosen if rides.said[c]["kind"] == kind]
-            model.rider[k] = around(torch.stack(own).mean(0))
+            covers = [rides.covers[c] for c in chosen if rides.said[c]["kind"] == kind]
+            model.rider[k] = around(torch.stack(covers).mean(0))
         learn_going(model.going, rides, chosen, model.cfg.riders, say)
     model.going.requires_grad_(False)  # it is small and was learned before
     model.to(recipe.device)
