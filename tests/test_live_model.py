@@ -150,7 +150,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
     )  # fmt: skip
     return live.LiveRecipe(
         data=folder / "rides", folder=folder / "run", budget=6.0, batch=2, frames=5, firsts=4, threads=1,
-        compile=False, own_from=4,
+        compile=False, played_from=4,
     )  # fmt: skip
 
 
@@ -195,6 +195,32 @@ def test_the_mirror_turns_the_keys_round(
         torch.testing.assert_close(batch.z[row], rides.z[0, which].float())
         sight = rides.sight[0].float()
         torch.testing.assert_close(batch.sight[row], live.mirror(sight) if which else sight)
+
+
+def test_rides_that_it_plays_itself_go_on_where_they_were(
+    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
+) -> None:
+    """What it sees is its own, and what belongs to it is what the rendered ride shows then; a ride that is over, or
+    gone astray, begins anew."""
+    rides = live.read_rides(recipe.data, tmp_path, trained[0].code, lambda _: None, workers=1)
+    plays = dataclasses.replace(live.company(rides, np.arange(4), recipe), groups=1, afresh=0.0)
+    rng = np.random.default_rng(0)
+    batch, seen = plays.go_on(trained[0], 5, rng)
+    group = plays.playing[0]
+    assert (group.at, group.past.frames) == (4, 5)
+    assert seen.shape == batch.z.shape
+    clip, mirrored, start = (part[0] for part in (group.windows.clips, group.windows.mirrored, group.windows.start))
+    torch.testing.assert_close(batch.z[0], rides.z[clip, int(mirrored), start : start + 5].float())
+    again, later = plays.go_on(trained[0], 5, rng)
+    torch.testing.assert_close(later[:, 0], seen[:, -1])
+    torch.testing.assert_close(again.z[0], rides.z[clip, int(mirrored), start + 4 : start + 9].float())
+    assert plays.playing[0] is group
+    plays.go_on(trained[0], 5, rng)
+    assert plays.playing[0] is not group, "half of the ride's 25 frames is over"
+    plays.playing[0].past.last = torch.full_like(seen[:, 0], torch.nan)
+    _, lost = plays.go_on(trained[0], 5, rng)
+    assert 0 not in plays.playing
+    assert lost.isfinite().all()
 
 
 def test_it_is_kept_with_its_card(

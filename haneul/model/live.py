@@ -74,7 +74,7 @@ class Drawing:
     add noise to every frame (docs/log.md)."""
 
     steps: int = 1
-    first_steps: int = 16
+    first_steps: int = 1
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
@@ -317,23 +317,25 @@ class LiveModel(nn.Module):
         """The next frame [B, S, C], by `steps` evaluations; it is not seen yet (see `see`)."""
         B, S, C = len(concepts_BV), self.cfg.places, self.cfg.latent
         first = past.last is None
-        before = torch.zeros(B, S, C) if past.last is None else past.last
+        dev = concepts_BV.device
+        before = torch.zeros(B, S, C, device=dev) if past.last is None else past.last
         unit = self.unit[0 if first else 1]
-        still = torch.zeros(B, S, GUESSES, C)
+        still = torch.zeros(B, S, GUESSES, C, device=dev)
         moved = (still if first else self.moved(before, sight_BYXK, rider_BR))[:, None]
-        y, view = torch.randn(B, S, C, generator=generator), self.view(by_place(sight_BYXK))
+        y, view = torch.randn(B, S, C, generator=generator, device=dev), self.view(by_place(sight_BYXK))
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
             y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, view, sigma)
-        return before + y * unit
+        # what is darker than black or brighter than white would grow from frame to frame
+        return self.code.encode(self.code.decode(before + y * unit).clamp(-1, 1))
 
     def _velocity(
         self, past: Past, before: Tensor, moved: Tensor, y: Tensor, t: float, actions_BA: Tensor, concepts_BV: Tensor,
         view_BSD: Tensor, sigma: float,
     ) -> Tensor:  # fmt: skip
         B = len(y)
-        first = torch.tensor([past.last is None])
-        t_BT, sigma_B = torch.full((B, 1), t), torch.full((B,), sigma)
+        first = torch.tensor([past.last is None], device=y.device)
+        t_BT, sigma_B = torch.full((B, 1), t, device=y.device), torch.full((B,), sigma, device=y.device)
         enter, skip, leave = self.scales(t_BT, first, sigma_B)
         c = self.condition(t_BT, actions_BA[:, None], concepts_BV, sigma_B, first)
         x, _ = self._through(past, self.enter(before[:, None], y[:, None] * enter, view_BSD[:, None]), c, keep=False)
@@ -344,8 +346,10 @@ class LiveModel(nn.Module):
         sigma: float = 0.0,
     ) -> Past:  # fmt: skip
         """The past with one frame more."""
-        first = torch.tensor([past.last is None])
-        c = self.condition(None, actions_BA[:, None], concepts_BV, torch.full((len(frame_BSC),), sigma), first)
+        dev = frame_BSC.device
+        first = torch.tensor([past.last is None], device=dev)
+        told = torch.full((len(frame_BSC),), sigma, device=dev)
+        c = self.condition(None, actions_BA[:, None], concepts_BV, told, first)
         nothing, view = torch.zeros_like(frame_BSC), self.view(by_place(sight_BYXK))
         _, kept = self._through(past, self.enter(frame_BSC[:, None], nothing[:, None], view[:, None]), c, keep=True)
         return Past(keys=[k for k, _ in kept], values=[v for _, v in kept], last=frame_BSC, frames=past.frames + 1)
@@ -355,7 +359,7 @@ class LiveModel(nn.Module):
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """One frame through the blocks, with what it sees of the past; with `keep` also the keys and values of the
         frames that the next one will see."""
-        cos, sin = self.angles(torch.tensor([past.frames]))
+        cos, sin = self.angles(torch.tensor([past.frames], device=x_B1SD.device))
         mod, x = self.modulate(c), x_B1SD
         kept: list[tuple[Tensor, Tensor]] = []
         most = (self.cfg.window - 1) * self.cfg.places

@@ -1,8 +1,8 @@
 """Training of the live model (model/live.py) on rides of the world (world/rides.py).
 
 Every frame of a window is drawn at a noise level of its own from the frames before it as they are seen: a little
-disturbed, and, once the model draws well enough, partly drawn by the model itself. So it learns to go on from its own
-mistakes, as it must when it is played (scheduled sampling, Bengio et al., arXiv 1506.03099, for all frames at once).
+disturbed or, in every second step once it draws well enough, drawn by the model itself (played.py), so that it learns
+to go on from its own mistakes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
-from haneul.model.flow import clean_from_velocity, mix, velocity
+from haneul.model.flow import mix, velocity
 from haneul.model.framecode import FrameCode
 from haneul.model.going import Going
 from haneul.model.live import GUESSES, Drawing, LiveConfig, LiveModel
@@ -38,6 +38,7 @@ from haneul.train.codec import to_video
 from haneul.train.loop import rate
 from haneul.train.optim import Optimisers
 from haneul.train.pipeline import commit
+from haneul.train.played import Company, Windows
 from haneul.world.concepts import SLOTS
 from haneul.world.events.steered import headings
 from haneul.world.rides import RIDERS, simulate_ride
@@ -59,8 +60,8 @@ class LiveRecipe:
     budget: float = 3600.0
     batch: int = 4
     frames: int = 12  # of a window
-    first_every: int = 5  # steps to one that also learns to begin: first frames, of `firsts` windows
-    firsts: int = 32
+    first_every: int = 2  # steps to one that also learns to begin: first frames, of `firsts` windows
+    firsts: int = 48
     kinds: tuple[str, ...] = tuple(RIDERS)  # of the rides, those that are learned from
     lowest: float = 0.85  # share of frames that are drawn from noise alone, which is where most is decided
     optimiser: str = "muon"  # "adamw" | "muon"
@@ -71,8 +72,7 @@ class LiveRecipe:
     cooldown: tuple[int, int] | None = None
     silent: float = 0.15  # share of slots that are left unsaid
     disturbed: float = 0.6  # most disturbance of what is seen, in a difference's spread
-    own: float = 0.5  # share of frames seen that the model drew itself, in every second step
-    own_from: int = 500  # step from which on it does
+    played_from: int = 500  # step from which on every second one learns from rides that the model plays itself
     shifts: float = 0.15  # how much it counts to know how far things have moved
     ema: float = 0.995
     threads: int = 2
@@ -204,24 +204,53 @@ def riders_of(said: Sequence[dict[str, str]], riders: Sequence[str]) -> Tensor:
     return torch.tensor([[float(one["kind"] == kind) for kind in riders] for one in said])
 
 
-def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Batch:
-    """Random windows of random clips, half of them mirrored."""
-    z, actions, said, seen, riders = [], [], [], [], []
-    for c in rng.choice(chosen, recipe.batch):
-        mirrored = int(rng.integers(2))
-        start = int(rng.integers(rides.z.shape[2] - recipe.frames + 1))
-        z.append(rides.z[c, mirrored, start : start + recipe.frames])
-        keys = rides.keys[c, start : start + recipe.frames]
-        actions.append(keys * torch.tensor([-1.0 if mirrored else 1.0, 1.0]))
-        said.append({slot: value for slot, value in rides.said[c].items() if rng.random() >= recipe.silent})
-        riders.append(rides.said[c])
-        sight = rides.sight[c, start : start + recipe.frames].float()
+def windows(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Windows:
+    """Random windows of random rides, half of them mirrored."""
+    return Windows(
+        clips=rng.choice(chosen, recipe.batch), mirrored=rng.random(recipe.batch) < 0.5,
+        start=rng.integers(rides.z.shape[2] - recipe.frames + 1, size=recipe.batch), frames=recipe.frames,
+        unsaid=tuple(frozenset(s for s in rides.said[0] if rng.random() < recipe.silent) for _ in range(recipe.batch)),
+    )  # fmt: skip
+
+
+def batch_of(rides: Rides, cut: Windows, recipe: LiveRecipe) -> Batch:
+    """What stands in these windows."""
+    z, actions, seen = [], [], []
+    for c, mirrored, start in zip(cut.clips.tolist(), cut.mirrored.tolist(), cut.start.tolist(), strict=True):
+        now = slice(start, start + cut.frames)
+        z.append(rides.z[c, int(mirrored), now])
+        actions.append(rides.keys[c, now] * torch.tensor([-1.0 if mirrored else 1.0, 1.0]))
+        sight = rides.sight[c, now].float()
         seen.append(mirror(sight) if mirrored else sight)
+    whole = [rides.said[c] for c in cut.clips.tolist()]
+    said = [
+        {k: v for k, v in one.items() if k not in unsaid} for one, unsaid in zip(whole, cut.unsaid, strict=True)
+    ]  # fmt: skip
     return Batch(
         z=torch.stack(z).float().to(recipe.device), actions=torch.stack(actions).to(recipe.device),
         concepts=one_hot(said, SLOTS).to(recipe.device), sight=torch.stack(seen).to(recipe.device),
-        rider=riders_of(riders, recipe.kinds).to(recipe.device),
+        rider=riders_of(whole, recipe.kinds).to(recipe.device),
     )  # fmt: skip
+
+
+def draw(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Batch:
+    """A batch of random windows."""
+    return batch_of(rides, windows(rides, chosen, recipe, rng), recipe)
+
+
+def company(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe) -> Company:
+    """Rides that the model plays itself; they begin in the first half of rendered ones."""
+    length = rides.z.shape[2]
+
+    def begin(frames: int, rng: np.random.Generator) -> Windows:
+        found = windows(rides, chosen, recipe, rng)
+        start = int(rng.integers(max(1, (length - frames) // 2)))
+        return replace(found, start=np.full(recipe.batch, start))
+
+    def ends(cut: Windows) -> Batch:
+        return batch_of(rides, cut, recipe)
+
+    return Company(begin=begin, batch_of=ends, length=length // 2)
 
 
 def targets(model: LiveModel, z: Tensor, seen: Tensor) -> Tensor:
@@ -242,43 +271,33 @@ def levels(B: int, T: int, recipe: LiveRecipe, device: torch.device) -> Tensor:
 
 
 def loss_of(
-    model: LiveModel, net: Callable[..., Tensor], batch: Batch, recipe: LiveRecipe, *, own: float = 0.0,
-    starts: bool | None = None,
+    model: LiveModel, net: Callable[..., Tensor], batch: Batch, recipe: LiveRecipe, *, starts: bool | None = None,
+    seen: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """Mean squared error of the velocity; with `own`, so many of the frames seen are the model's own guesses."""
+    """Mean squared error of the velocity, and what `misled` says of the guesses. `seen` are frames that the model drew
+    itself; else it sees the true ones, a little disturbed."""
     z, dev = batch.z, batch.z.device
     B, T = z.shape[:2]
-    starts = bool(torch.rand(()) < 0.3) if starts is None else starts
+    starts = bool(torch.rand(()) < 0.3) and seen is None if starts is None else starts
     first = torch.zeros(T, dtype=torch.bool, device=dev)
     first[0] = starts
     sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
+    if seen is None:
+        seen = disturb(model, z, sigma)
+    else:
+        sigma = torch.full_like(sigma, Drawing().sigma)
     t = levels(B, T, recipe, dev)
-    seen = disturb(model, z, sigma)
-
-    def drawn(seen: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        target = targets(model, z, seen)
-        noise = torch.randn_like(target)
-        level = t[:, :, None, None]
-        noisy = mix(target, noise, level)
-        still = z.new_zeros(B, 1, z.shape[2], GUESSES, z.shape[3])
-        moved = (
-            still if T == 1 else torch.cat([still, model.moved_of(seen[:, :-1], batch.sight[:, 1:], batch.rider)], 1)
-        )
-        with autocast(dev.type):
-            v, logits = net(seen, noisy, t, batch.actions, batch.concepts, batch.sight, sigma, first, moved)
-        return v, velocity(target, noise), clean_from_velocity(noisy, v, level), misled(logits, moved, target)
-
-    if own > 0:
-        with torch.no_grad():
-            guess = drawn(seen, t)[2]
-        unit = model.unit[1]
-        redrawn = torch.cat([z[:, :1], seen[:, :-1] + guess[:, 1:] * unit], 1)
-        which = torch.rand(B, T, 1, 1, device=dev) < own
-        seen = torch.where(which, redrawn, seen)
-        t = levels(B, T, recipe, dev)
-    v, target, _, shifts = drawn(seen, t)
-    error = (v - target).square().mean((2, 3))
-    return recipe.shifts * shifts + (error.mean() if starts else error[:, 1:].mean())
+    target = targets(model, z, seen)
+    noise = torch.randn_like(target)
+    noisy = mix(target, noise, t[:, :, None, None])
+    moved = z.new_zeros(B, 1, z.shape[2], GUESSES, z.shape[3])
+    if T > 1:
+        moved = torch.cat([moved, model.moved_of(seen[:, :-1], batch.sight[:, 1:], batch.rider)], 1)
+    with autocast(dev.type):
+        v, logits = net(seen, noisy, t, batch.actions, batch.concepts, batch.sight, sigma, first, moved)
+    error = (v - velocity(target, noise)).square().mean((2, 3))
+    loss: Tensor = recipe.shifts * misled(logits, moved, target) + (error if starts else error[:, 1:]).mean()
+    return loss
 
 
 def misled(logits_BTSK: Tensor, moved_BTSKC: Tensor, target_BTSC: Tensor) -> Tensor:
@@ -366,28 +385,35 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     begin = saved = told = time.monotonic()
     recent: list[float] = []
     firsts: list[float] = []
+    played: list[float] = []
+    plays = company(rides, chosen, recipe)
     first_step = step
     while (elapsed := time.monotonic() - begin) < recipe.budget:
         optimisers.set_rate(rate(recipe, step, elapsed / recipe.budget))
-        own = recipe.own if step >= recipe.own_from and step % 2 else 0.0
-        loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe, own=own)
+        if step >= recipe.played_from and step % 2:
+            batch, seen = plays.go_on(model, recipe.frames, rng)
+            loss = loss_of(model, net, batch, recipe, seen=seen)
+            played.append(loss.item())
+        else:
+            loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe)
+            recent.append(loss.item())
         optimisers.zero_grad()
         loss.backward()
         if step % recipe.first_every == 0:
-            begins = replace(recipe, batch=recipe.firsts, frames=1, lowest=0.1)  # they are drawn by many steps
+            begins = replace(recipe, batch=recipe.firsts, frames=1)
             first = loss_of(model, model, draw(rides, chosen, begins, rng), begins, starts=True)
             first.backward()
             firsts.append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimisers.step()
         step += 1
-        recent.append(loss.item())
         optim.follow(ema, model, recipe.ema, step)
         now = time.monotonic()
         if now - told > 30:
             told = now
             pace = (step - first_step) / (now - begin)
             losses = f"loss {np.mean(recent[-50:]):.4f}"
+            losses += f", of rides it plays {np.mean(played[-50:]):.4f}" if played else ""
             losses += f", of first frames {np.mean(firsts[-25:]):.4f}" if firsts else ""
             say(f"live: step {step}, {elapsed / 60:.1f} min, {losses}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
