@@ -21,7 +21,7 @@ from haneul import screen
 from haneul.config import load_settings
 from haneul.engine import check_numbers, check_shape
 from haneul.prompt import camera, language
-from haneul.serve import loaded
+from haneul.serve import deadline, loaded
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.fetch import Outside
@@ -30,7 +30,7 @@ from haneul.serve.keys import LOCAL, Key, Keys
 from haneul.serve.library import Library
 from haneul.serve.media import Given, Media
 from haneul.serve.plays import Plays
-from haneul.serve.problems import Problem, not_found
+from haneul.serve.problems import Problem, busy, not_found
 from haneul.serve.prompting import Prompting
 from haneul.serve.store import Store, StoreError
 from haneul.serve.webhooks import Courier, Webhooks
@@ -184,6 +184,7 @@ class Service:
                 400, f"{wish.size[0]}x{wish.size[1]} is larger than what this service makes", code="invalid_value",
                 param="size",
             )  # fmt: skip
+        together = [shot["prompt"] for shot in wish.shots]
         for entry in (wish.options | {"prompt": wish.prompt}, *wish.shots):
             language.check(entry.get("prompt", ""))
             if entry.get("negative"):
@@ -191,18 +192,27 @@ class Service:
             check_numbers(entry.get("steps"), entry.get("guidance"), entry.get("seed"))
             if entry.get("camera"):
                 camera.parse(entry["camera"])
-            with self._screening:
-                screen.words(
-                    self.settings, prompt=entry.get("prompt", ""), negative=entry.get("negative") or "",
-                    remember=entry.get("remember") or "", shots=[shot["prompt"] for shot in wish.shots],
-                    where="admission",
-                )  # fmt: skip
+            self._screen(entry, together)
+            together = []  # once is enough
         low, high = PRIORITIES
         if not low <= wish.priority <= high or (wish.priority > 0 and not key.may("admin")):
             raise Problem(
                 400, f"the priority is {wish.priority}; choose {low} to 0, or with an admin key up to {high}",
                 code="invalid_value", param="priority",
             )  # fmt: skip
+
+    def _screen(self, entry: dict[str, Any], shots: list[str]) -> None:
+        """Raises RefusedError, and Problem where a request's time is over before it is its turn."""
+        wait = deadline.left(60.0)
+        if not wait or not self._screening.acquire(timeout=wait):
+            raise busy()
+        try:
+            screen.words(
+                self.settings, prompt=entry.get("prompt", ""), negative=entry.get("negative") or "",
+                remember=entry.get("remember") or "", shots=shots, where="admission",
+            )  # fmt: skip
+        finally:
+            self._screening.release()
 
     def submit(self, identity: str, wish: Wish, key: Key, idempotency_key: str | None) -> Job:
         """Accepts a job, or finds the one that the same request made before."""
