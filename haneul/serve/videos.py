@@ -42,7 +42,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (400, "What was sent cannot be used."), (401, "No valid key."), (403, "The key may not do this."),
         (404, "There is no such thing."), (413, "Too large."), (415, "Of another content type."),
         (422, "An idempotency key was used before."), (429, "Too much at once; see Retry-After."),
-        (503, "The database or the store is out of reach for now."), (507, "The disk is almost full."),
+        (503, "The database or the store is out of reach for now, or this takes longer; see Retry-After."),
+        (507, "The disk is almost full."),
     )
 }  # fmt: skip
 router = APIRouter(prefix="/v1/videos", tags=["Videos"], responses=ERRORS)
