@@ -115,7 +115,8 @@ class Prompting:
         program = self._program
         if program is not None:
             program.kill()
-            program.wait()
+            with contextlib.suppress(OSError):
+                program.communicate()  # closes its ends
 
 
 # ----------------------------------------------------------------------------------------------------- the program
