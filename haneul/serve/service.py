@@ -29,6 +29,7 @@ from haneul.serve.jobs import PRIORITIES, Counts, Job, JobEngine, NewJob
 from haneul.serve.keys import LOCAL, Key, Keys
 from haneul.serve.library import Library
 from haneul.serve.media import Given, Media
+from haneul.serve.memory import give_back
 from haneul.serve.plays import Plays
 from haneul.serve.problems import Problem, busy, not_found
 from haneul.serve.prompting import Prompting
@@ -112,6 +113,7 @@ class Service:
                 self._counts = self.jobs.counts()
                 if rounds % 30 == 0:
                     self.clean(orphans=rounds % 1800 == 0)
+                    give_back()
             except passing:
                 _log.exception("housekeeping failed; it is tried again")
             rounds += 1

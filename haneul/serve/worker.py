@@ -34,6 +34,7 @@ from haneul.serve.jobs import Job, JobEngine
 from haneul.serve.kept import StoredMemory
 from haneul.serve.loaded import backbone_of
 from haneul.serve.looks import Looks
+from haneul.serve.memory import give_back
 from haneul.serve.modes import Bench, Made, Share, Watch, make
 from haneul.serve.store import Store
 
@@ -104,6 +105,7 @@ class Worker:
             return False
         self.work(self.job)
         self.job = None
+        give_back()
         return True
 
     def _beat(self, able: dict[str, Any]) -> None:
