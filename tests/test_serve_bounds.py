@@ -145,6 +145,14 @@ def test_the_description_names_what_takes_longer(service: Running) -> None:
             assert "Retry-After" in operation["responses"]["503"]["description"]
 
 
+@pytest.mark.parametrize("name", ["prompt", "negative", "remember"])
+def test_a_text_that_is_too_long_is_not_screened(service: Running, name: str) -> None:
+    body = {"prompt": "a red ball", "seconds": "0.2", "size": "64x64"} | {name: "0" * 32000}
+    answer = service.http.post("/videos", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_value")
+    assert "the most is 4,000" in answer.json()["error"]["message"]
+
+
 # ------------------------------------------------------------------------------------------------- who comes first
 
 
@@ -155,7 +163,7 @@ def test_who_makes_videos_comes_after_who_answers(service: Running) -> None:
     assert nices(worker) == {min(19, os.nice(0) + 10)}
     session = Path(f"/proc/{worker}/autogroup")
     if session.exists() and session.read_text(encoding="ascii").strip():  # not where sessions are not divided between
-        assert session.read_text(encoding="ascii").split()[-1] == "10"
+        assert session.read_text(encoding="ascii").split()[-1] == "5"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads with nice values of their own")

@@ -17,6 +17,7 @@ from haneul.serve.config import ServeConfig
 
 _TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
 _MAKING, _LAST = 10, 19  # nice values of who makes videos, and of what only computes when nobody else does
+_SESSION = 5  # of the session of who makes videos: with 10 it starves where anything else computes on this machine
 #: What the system calls the processes, where it lets them say so.
 API, WORKER, PLAY = "haneul-api", "haneul-worker", "haneul-play"
 
@@ -62,7 +63,7 @@ def after_others() -> None:
     """Whoever waits for an answer, or plays, comes before this process, which makes videos."""
     with contextlib.suppress(OSError):
         os.nice(_MAKING)
-    _session_nice(_MAKING)
+    _session_nice(_SESSION)
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def last_of_all() -> Iterator[None]:
     try:
         yield
     finally:
-        _session_nice(_MAKING)
+        _session_nice(_SESSION)
 
 
 def _session_nice(value: int) -> None:

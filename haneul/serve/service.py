@@ -189,8 +189,9 @@ class Service:
         together = [shot["prompt"] for shot in wish.shots]
         for entry in (wish.options | {"prompt": wish.prompt}, *wish.shots):
             language.check(entry.get("prompt", ""))
-            if entry.get("negative"):
-                language.check(entry["negative"])
+            for name in ("negative", "remember"):
+                if (entry.get(name) or "").strip():  # as the engine would; and the screen takes long for long texts
+                    language.check(entry[name])
             check_numbers(entry.get("steps"), entry.get("guidance"), entry.get("seed"))
             if entry.get("camera"):
                 camera.parse(entry["camera"])
