@@ -153,6 +153,13 @@ def test_a_text_that_is_too_long_is_not_screened(service: Running, name: str) ->
     assert "the most is 4,000" in answer.json()["error"]["message"]
 
 
+def test_many_long_shots_are_not_screened_together(service: Running) -> None:
+    body = {"shots": [{"prompt": "0" * 3900}] * 7, "size": "64x64"}
+    answer = service.http.post("/haneul/storyboard", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "shots")
+    assert "27,300 characters together" in answer.json()["error"]["message"]
+
+
 # ------------------------------------------------------------------------------------------------- who comes first
 
 

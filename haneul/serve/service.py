@@ -41,6 +41,9 @@ MODEL = "haneul-nano"  #: until a worker has said which it has
 ALIASES = ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-pro-2025-10-06", "sora-2-2025-12-08")
 Found = TypeVar("Found")
 _FRESH = 2.0  # seconds
+_MOST_TEXT = (
+    24_000  # characters of all shots of a film, which are screened together in a time that grows with the square
+)
 _SOONEST, _LATEST = 0.5, 5.0  # seconds after which it is worth asking again
 _log = logging.getLogger("haneul.serve.api")
 
@@ -187,6 +190,12 @@ class Service:
                 param="size",
             )  # fmt: skip
         together = [shot["prompt"] for shot in wish.shots]
+        length = sum(map(len, together))
+        if length > _MOST_TEXT:
+            raise Problem(
+                400, f"the shots have {length:,} characters together; the most is {_MOST_TEXT:,}: shorten them",
+                code="invalid_value", param="shots",
+            )  # fmt: skip
         for entry in (wish.options | {"prompt": wish.prompt}, *wish.shots):
             language.check(entry.get("prompt", ""))
             for name in ("negative", "remember"):
