@@ -18,9 +18,11 @@ from serving import Running, nices, wait_for
 from haneul.errors import InputError
 from haneul.serve import aside, deadline, prompting
 from haneul.serve.children import WORKER
+from haneul.serve.config import ServeConfig
 from haneul.serve.decode import inspect
 from haneul.serve.problems import Problem
 from haneul.serve.prompting import Prompting
+from haneul.serve.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +160,18 @@ def test_many_long_shots_are_not_screened_together(service: Running) -> None:
     answer = service.http.post("/haneul/storyboard", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "shots")
     assert "27,300 characters together" in answer.json()["error"]["message"]
+
+
+def test_a_disk_that_is_almost_full_takes_no_job(home: Path, tmp_path: Path) -> None:
+    service = Service(ServeConfig(data=tmp_path / "data"))
+    service.check_room()
+    full = Service(ServeConfig(data=tmp_path / "data", low_water=2**62))
+    with pytest.raises(Problem, match="almost full") as told:
+        full.check_room()
+    assert (told.value.status, told.value.code) == (507, "storage_full")
+    for one in (service, full):
+        one.db.close()
+        one.library.db.close()
 
 
 # ------------------------------------------------------------------------------------------------- who comes first
