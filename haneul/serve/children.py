@@ -17,7 +17,8 @@ from haneul.serve.config import ServeConfig
 
 _TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
 _MAKING, _LAST = 10, 19  # nice values of who makes videos, and of what only computes when nobody else does
-_SESSION = 5  # of the session of who makes videos: with 10 it starves where anything else computes on this machine
+#: Of their sessions. With more a job starves where anything else computes here, and its lease is not renewed.
+_SESSION, _LAST_SESSION = 5, 10
 #: What the system calls the processes, where it lets them say so.
 API, WORKER, PLAY = "haneul-api", "haneul-worker", "haneul-play"
 
@@ -74,7 +75,7 @@ def last_of_all() -> Iterator[None]:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST)
-    _session_nice(_LAST)
+    _session_nice(_LAST_SESSION)
     try:
         yield
     finally:
