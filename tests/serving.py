@@ -116,3 +116,9 @@ def wait_for(what: Any, seconds: float) -> None:
 def started(pid: int) -> int:
     """When a process began, in clock ticks since the machine's start; numbers of processes begin again from 1."""
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+
+
+def nices(pid: int) -> set[int]:
+    """Of a process's threads."""
+    stats = (path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return {int(stat.rpartition(")")[2].split()[16]) for stat in stats}

@@ -143,18 +143,37 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         kind, _, rest = self.path[1:].partition("/")
+        if kind == "head":  # that never ends
+            try:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                for _ in range(200):
+                    self.wfile.write(b"x: y\r\n")
+                    time.sleep(0.05)
+            except OSError:
+                pass
+            return
         self.send_response(302 if kind == "to" else 404 if kind == "none" else 200)
         if kind == "to":
             self.send_header("location", base64.urlsafe_b64decode(rest).decode())
         self.end_headers()
         if kind == "picture":
             self.wfile.write(picture())
+        elif kind == "drops":
+            try:
+                while True:
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
+            except OSError:
+                pass
         elif kind == "endless":
             try:
                 while True:
                     self.wfile.write(bytes(2**16))
             except OSError:
                 pass
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -220,6 +239,30 @@ def test_redirects_and_endless_answers(site: str, tmp_path: Path) -> None:
         outside.download(f"{site}/endless", target, most=2**20)
     with pytest.raises(InputError, match="too slowly"):
         outside.download(f"{site}/endless", target, most=2**40, seconds=0.3)
+    outside.close()
+
+
+def test_who_answers_drop_by_drop_is_not_waited_for(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = Outside([site.removeprefix("http://")])
+    for path in ("drops", "head"):
+        began = time.monotonic()
+        with pytest.raises(InputError, match="too slowly"):
+            outside.download(f"{site}/{path}", tmp_path / "got", most=2**20, seconds=0.5)
+        assert time.monotonic() - began < 5
+    began = time.monotonic()
+    with pytest.raises(InputError, match="no answer"):
+        outside.post(f"{site}/head", b"{}", {"content-length": "2"}, seconds=0.5)
+    silent = threading.Event()
+
+    def never(*_: object, **__: object) -> list[Any]:
+        silent.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    with pytest.raises(InputError, match="too slowly"):
+        outside.download("https://example.com/x.png", tmp_path / "got", most=2**20, seconds=0.3)
+    assert time.monotonic() - began < 5
+    silent.set()
     outside.close()
 
 

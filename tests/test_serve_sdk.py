@@ -219,9 +219,26 @@ def test_the_asynchronous_client(service: Running, made: Video) -> None:
             content = await client.videos.download_content(done[0].id, variant="thumbnail")
             assert content.content[8:12] == b"WEBP"
             assert {video.id for video in videos} <= {video.id async for video in client.videos.list(limit=1)}
-            remix = await client.videos.remix(done[0].id, prompt="a blue ball")
-            for video in (*videos, remix):
+            clip = ("clip.mp4", (await client.videos.download_content(made.id)).content)
+            more = [
+                await client.videos.remix(done[0].id, prompt="a blue ball"),
+                await client.videos.edit(prompt="a green ball", video=clip),
+                await client.videos.extend(prompt="it rolls on", seconds="0.2", video=clip),  # type: ignore[arg-type]
+                await client.videos.create_and_poll(prompt="a red ball", seconds="0.2", size=SIZE),  # type: ignore[arg-type]
+            ]
+            assert (more[0].remixed_from_video_id, more[-1].status) == (done[0].id, "completed")
+            assert [(await client.videos.poll(video.id)).status for video in more] == ["completed"] * 4
+            character = await client.videos.create_character(name="Opal", video=clip)
+            assert character.id is not None
+            assert (await client.videos.get_character(character.id)).name == "Opal"
+            raw = await client.videos.with_raw_response.retrieve(made.id)
+            assert raw.parse() == made
+            async with client.videos.with_streaming_response.download_content(made.id) as response:
+                assert b"".join([part async for part in response.iter_bytes()]) == clip[1]
+            for video in (*videos, *more):
                 assert (await client.videos.delete(video.id)).deleted
+            with pytest.raises(openai.NotFoundError):
+                await client.videos.retrieve(more[0].id)
 
     asyncio.run(use())
 

@@ -20,6 +20,7 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class Speech:
         """The same for these words, down to four letters."""
         return replace(self, words=_near(words, BOLDLY), beginnings={}, shortest=BOLDLY)
 
+    @cached_property
+    def longest(self) -> int:
+        """Letters that may be one of the beginnings misspelled, at most."""
+        return max(map(len, self.beginnings.values()), default=0) + 1
+
     def surprise(self, text: str) -> float:
         """-log of the text's probability."""
         return sum(self.surprises.get(piece, 20.0) for piece in self.tokenizer.encode(text).tokens)
@@ -127,7 +133,7 @@ class Speech:
             # A word of four letters has too many neighbours: only one letter too many is seen there.
             if found is not None and abs(len(found) - len(low)) <= 1 and max(len(found), len(low)) > BOLDLY:
                 return found
-        ends = range(len(low), self.shortest - 1, -1) if self.beginnings else ()
+        ends = range(min(len(low), self.longest), self.shortest - 1, -1) if self.beginnings else ()
         if any(self.beginnings.get(low[:end]) == low[:end] for end in ends):
             return word  # the rules find it as it is
         for end in ends:

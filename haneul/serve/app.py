@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -44,6 +46,7 @@ from haneul.serve.schemas import CreateCharacter, CreateVideo, EditVideo, Extend
 from haneul.serve.service import Service, key_of
 
 _log = logging.getLogger("haneul.serve.api")
+_LOOK = 0.5  # seconds between looks whether there is still a reason to go on
 
 
 def create_app(config: ServeConfig) -> FastAPI:
@@ -134,12 +137,37 @@ def _describe(app: FastAPI, *, needed: bool) -> None:
 
 
 class Server(uvicorn.Server):
-    """Ends when it has become an orphan."""
+    """Ends when it has become an orphan. With a `gate` it stands by, its loop running and everything ready, until the
+    first word there; at the gate's end, it never answers."""
+
+    def __init__(self, config: uvicorn.Config, gate: Connection | None = None) -> None:
+        super().__init__(config)
+        self.gate = gate
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.gate is not None and not await self._let_in(self.gate):
+            self.should_exit = True
+            return
+        await super().startup(sockets)
+
+    async def _let_in(self, gate: Connection) -> bool:
+        word, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.add_reader(gate.fileno(), word.set)
+        try:
+            while not (word.is_set() or self.should_exit):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(word.wait(), _LOOK)
+        finally:
+            loop.remove_reader(gate.fileno())
+        try:
+            return not self.should_exit and bool(gate.recv_bytes())
+        except EOFError:
+            return False
 
     def watch(self, orphan: Callable[[], bool]) -> None:
         def look() -> None:
             while not orphan():
-                time.sleep(0.5)
+                time.sleep(_LOOK)
             self.should_exit = True
 
         threading.Thread(target=look, name="parent", daemon=True).start()
@@ -149,22 +177,17 @@ def serve(
     config: ServeConfig, listening: socket.socket, *, orphan: Callable[[], bool] | None = None,
     gate: Connection | None = None,
 ) -> None:  # fmt: skip
-    """Answers on a listening socket until asked to end; what is being answered is finished first. With a `gate`
-    everything is made ready first, and begins with the first word there; at its end, never."""
+    """Answers on a listening socket until asked to end; what is being answered is finished first. `gate`: see
+    `Server`."""
     server = Server(
         uvicorn.Config(
             create_app(config), log_config=None, access_log=False, lifespan="on", server_header=False,
             timeout_graceful_shutdown=round(max(1, min(10, config.grace))), timeout_keep_alive=15,
             # httptools would be faster, but reads headers of any length.
             limit_concurrency=2000, http="h11", h11_max_incomplete_event_size=64 * 1024,
-        )
+        ),
+        gate,
     )  # fmt: skip
-    if gate is not None:
-        server.config.load()
-        try:
-            gate.recv_bytes()
-        except EOFError:
-            return
     if orphan is not None:
         server.watch(orphan)
     server.run(sockets=[listening])

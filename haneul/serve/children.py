@@ -7,13 +7,18 @@ import multiprocessing
 import os
 import socket
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from haneul.serve.config import ServeConfig
 
 _TURN = 0.001  # seconds for which a thread that computes may keep the one that answers waiting
+_MAKING, _LAST = 10, 19  # nice values of who makes videos, and of what only computes when nobody else does
+#: Of their sessions. With more a job starves where anything else computes here, and its lease is not renewed.
+_SESSION, _LAST_SESSION = 5, 10
 #: What the system calls the processes, where it lets them say so.
 API, WORKER, PLAY = "haneul-api", "haneul-worker", "haneul-play"
 
@@ -37,8 +42,7 @@ def api(config: ServeConfig, listening: socket.socket, gate: Connection | None) 
 def worker(config: ServeConfig, threads: int) -> None:
     """Makes videos."""
     begin(WORKER)
-    with contextlib.suppress(OSError):
-        os.nice(10)  # whoever waits for an answer comes first, before what is loaded here too
+    after_others()  # before what is loaded here too
     from haneul.serve import logs
     from haneul.serve.worker import run
 
@@ -54,6 +58,43 @@ def begin(name: str) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text(name, encoding="ascii")
+
+
+def after_others() -> None:
+    """Whoever waits for an answer, or plays, comes before this process, which makes videos."""
+    with contextlib.suppress(OSError):
+        os.nice(_MAKING)
+    _session_nice(_SESSION)
+
+
+@contextlib.contextmanager
+def last_of_all() -> Iterator[None]:
+    """For the calling thread of a worker, and threads that it starts: what is made comes after everybody else, for who
+    asked for it is busy with something that must not wait. A thread cannot come back from there by itself, so it should
+    be one that ends."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST)
+    _session_nice(_LAST_SESSION)
+    try:
+        yield
+    finally:
+        _session_nice(_SESSION)
+
+
+def _session_nice(value: int) -> None:
+    """Where Linux divides processors between sessions first (autogroup, as on most desktops), nice values count within
+    one only, and this one counts between them (man 7 sched). The kernel takes a change every tenth of a second."""
+    if sys.platform != "linux":
+        return
+    for _ in range(3):
+        try:
+            Path("/proc/self/autogroup").write_text(str(value), encoding="ascii")
+            return
+        except BlockingIOError:
+            time.sleep(0.1)
+        except OSError:
+            return
 
 
 def _orphan() -> Callable[[], bool]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from haneul.errors import InputError
+from haneul.serve import deadline
 
 Kind = Literal["picture", "video"]
 
@@ -28,6 +29,7 @@ MOST_FRAMES = 2880  #: two minutes at 24 a second
 MOST_DECODED = 2**30  #: bytes of all decoded frames of a video, as a worker holds them
 MEMORY = 1536 * 2**20  #: address space of the program
 SECONDS = 10
+_WAIT = 30.0  # seconds for its turn
 _AT_ONCE = threading.BoundedSemaphore(2)  #: programs that run at a time
 
 #: kind, suffix, and the decoder's own name, by the first bytes
@@ -65,21 +67,28 @@ def told_by(head: bytes) -> tuple[Kind, str, str]:
 
 
 def inspect(path: Path, *, want: Kind | None = None) -> Found:
-    """What the file holds, once it was decoded without fault. Raises InputError otherwise; blocks up to SECONDS."""
+    """What the file holds, once it was decoded without fault. Raises InputError otherwise, Problem where there is no
+    time left; blocks up to SECONDS once it is its turn."""
     with path.open("rb") as file:
         kind, suffix, decoder = told_by(file.read(16))
     if want is not None and kind != want:
         raise InputError(f"the file is a {kind}; a {want} is needed here")
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT") if name in os.environ}
     command = [sys.executable, "-m", "haneul.serve.decode", decoder, str(path)]
-    with _AT_ONCE:
-        try:
-            done = subprocess.run(
-                command, env=kept | {"LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=SECONDS, cwd=path.parent, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise InputError(f"the {kind} takes too long to decode; give a smaller one") from None
+    wait = deadline.left(_WAIT)
+    if not wait or not _AT_ONCE.acquire(timeout=wait):
+        from haneul.serve.problems import busy  # which the program does not need
+
+        raise busy("what was given could not be looked at in time; try again later, or give less at once")
+    try:
+        done = subprocess.run(
+            command, env=kept | {"LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=SECONDS, cwd=path.parent, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise InputError(f"the {kind} takes too long to decode; give a smaller one") from None
+    finally:
+        _AT_ONCE.release()
     if done.returncode != 0:
         raise InputError(f"the {kind} cannot be decoded: it is damaged, or far too large")
     verdict = json.loads(done.stdout.decode().splitlines()[-1])

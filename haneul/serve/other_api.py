@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from haneul.serve import aside
 from haneul.serve.forms import body_of, uploaded
 from haneul.serve.problems import not_found
 from haneul.serve.schemas import Deleted, Page, Strict
@@ -181,7 +182,7 @@ async def upload(request: Request) -> File:
         asked = body.checked(UploadFields, "file")
         async with uploaded(service, body, "file") as (staged, said):
             name = "".join(c for c in said if c.isprintable() and c not in '/\\"')[:200] or "upload"
-            return File(**await run_in_threadpool(service.media.add_file, key.id, staged, name, asked.purpose))
+            return File(**await aside.given(lambda: service.media.add_file(key.id, staged, name, asked.purpose)))
 
 
 @router.get("/files", response_model=FileList, tags=["Files"])
@@ -323,7 +324,6 @@ async def test_webhook(request: Request, response: Response, webhook_id: Identit
         raise not_found("webhook", webhook_id)
     told = event(asked.event_type, "video_test", time.time())
     body = json.dumps(told).encode()
-    status = await run_in_threadpool(
-        service.outside.post, row["url"], body, signed(in_force(row), told["id"], body, time.time())
-    )
+    headers = signed(in_force(row), told["id"], body, time.time())
+    status = await aside.given(lambda: service.outside.post(row["url"], body, headers))
     return TrialResult(event_type=asked.event_type, status_code=status, webhook_endpoint_id=webhook_id)

@@ -23,14 +23,16 @@ from haneul import errors
 from haneul.errors import HaneulError, RefusedError
 from haneul.serve.config import ServeConfig
 from haneul.serve.playing import HEAD, record
-from haneul.serve.problems import Problem, not_found
+from haneul.serve.problems import Problem, busy, not_found, still_working
 
-LOADING = 180.0  #: seconds until a program must be ready, or a world begun
+LOADING = 180.0  #: seconds until a program must be ready
+PATIENCE = 35.0  #: seconds for which who begins waits for that
+BEGINNING = 20.0  #: seconds until a world must be begun
 SPARE = 120.0  #: seconds that a program waits, loaded, for somebody to begin
 UNTOUCHED = 600.0  #: seconds without another key until a world ends though somebody looks
 REMEMBERED = 300.0  #: seconds for which it is told why a world ended
 _LOOK = 0.25  # seconds between looks at who looks
-_KEEPING = 30.0  # seconds for a ride to be written
+_KEEPING = 15.0  # seconds for a ride to be written
 Reason = Literal["stopped", "idle", "refused", "failed", "died", "closed"]
 ALIVE = 5.0  #: seconds without a picture after which a reader is told that the world still is there
 
@@ -97,13 +99,14 @@ class Program:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise EOFError from None
 
-    async def answer(self, name: str) -> dict[str, Any]:
-        """What it says under a name, next. Raises the error that it says instead, and HaneulError when it dies."""
+    async def answer(self, name: str, seconds: float) -> dict[str, Any]:
+        """What it says under a name, next. Raises the error that it says instead, and Problem when it dies, or takes
+        longer and therefore is ended."""
         try:
-            told, _ = await asyncio.wait_for(self.hear(), LOADING)
+            told, _ = await asyncio.wait_for(self.hear(), seconds)
         except (EOFError, TimeoutError):
             await self.end()
-            raise HaneulError("the world could not be begun; try again") from None
+            raise busy("the world could not be begun; try again") from None
         if "problem" in told:
             raise error_of(told["problem"])
         found: dict[str, Any] = told[name] if isinstance(told[name], dict) else {}
@@ -245,7 +248,7 @@ class Play:
 
     async def keep(self, path: Path, seconds: float | None) -> int:
         """Writes the ride so far to a file; how many frames. Raises InputError where there are none yet, Problem for a
-        world that is over or is being kept just now."""
+        world that is over or is being kept just now, and where it takes too long."""
         if self.end is not None:
             raise _ended(self)
         if self._keeping is not None:
@@ -255,6 +258,8 @@ class Play:
         self._program.say({"keep": str(path), "seconds": seconds})
         try:
             return await asyncio.wait_for(waiting, _KEEPING)
+        except TimeoutError:
+            raise busy("the ride could not be written in time; try again") from None
         finally:
             self._keeping = None
 
@@ -284,19 +289,23 @@ class Plays:
 
     def warm(self) -> None:
         """Loads a program, so that whoever is about to begin waits less; does not wait itself. It ends unused."""
-        if self._over or self.running >= self.config.worlds or (self._warming and not self._warming.done()):
-            return
+        if not (self._over or self.running >= self.config.worlds or (self._warming and not self._warming.done())):
+            self._load()
+
+    def _load(self) -> None:
         self._warming = asyncio.create_task(self._warm())
+        self._warming.add_done_callback(lambda done: done.cancelled() or done.exception())  # who begins is told why
 
     async def _warm(self) -> None:
+        """Raises what the program says, or Problem."""
         if self._spare is None or not self._spare.alive:
             self._spare = None
             program = await Program.run()
             try:
-                await program.answer("ready")
-            except HaneulError:
-                await program.end()  # who begins is told why
-                return
+                await program.answer("ready", LOADING)
+            except BaseException:
+                await program.end()
+                raise
             if self._over:
                 await program.end()
                 return
@@ -329,7 +338,7 @@ class Plays:
             program = await self._program()
             program.say({"start": {"prompt": prompt, "seed": seed}})
             try:
-                told = await program.answer("world")
+                told = await program.answer("world", BEGINNING)
             except HaneulError:
                 if program.alive and self._spare is None:
                     self._wait(program)  # it is as good as new
@@ -346,17 +355,19 @@ class Plays:
         return world
 
     async def _program(self) -> Program:
-        if self._warming is not None:
-            await asyncio.wait([self._warming])
-        program, self._spare = self._spare, None
-        if program is None or not program.alive:
-            program = await Program.run()
-            try:
-                await program.answer("ready")
-            except BaseException:
-                await program.end()
-                raise
-        return program
+        """One that is ready. Raises Problem where that takes too long: it goes on loading for who asks again."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            if self._warming is None or self._warming.done():
+                if self._spare is not None and self._spare.alive:
+                    program, self._spare = self._spare, None
+                    return program
+                self._load()
+            assert self._warming is not None
+            await asyncio.wait([self._warming], timeout=max(0.0, ends - time.monotonic()))
+            if not self._warming.done():
+                raise still_working("the program that plays is being loaded")
+            self._warming.result()
 
     def of(self, owner: str) -> list[Play]:
         """A key's worlds that go on."""

@@ -51,6 +51,15 @@ def not_found(what: str, identity: str) -> Problem:
     return Problem(404, f"there is no {what} {identity[:100]!r}", code="not_found")
 
 
+def busy(message: str = "too much of this kind is being done just now; try again later") -> Problem:
+    return Problem(503, message, code="busy", headers={"Retry-After": "5"})
+
+
+def still_working(what: str) -> Problem:
+    """Of what goes on, and is found by whoever asks again."""
+    return Problem(503, f"{what}; ask again", code="still_working", headers={"Retry-After": "2"})
+
+
 def envelope(
     status: int, message: str, code: str | None = None, param: str | None = None,
     headers: Mapping[str, str] | None = None, reason: str | None = None,

@@ -10,15 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
-from haneul.errors import HaneulError, InputError
+from haneul.errors import InputError
 
-SECONDS = 30.0  #: for one answer
+SECONDS = 20.0  #: for one answer
 LOADING = 600.0  #: seconds until the model is loaded; a busy machine may need some
+PATIENCE = 30.0  #: seconds for which a question waits for its turn and for the model
 
 
 class Prompting:
@@ -27,7 +30,7 @@ class Prompting:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._program: subprocess.Popen[str] | None = None
-        self._ready = False
+        self._ready, self._began = False, 0.0
 
     def warm(self) -> None:
         """Starts the program if it does not run, so that the first question waits less; does not wait itself."""
@@ -38,24 +41,37 @@ class Prompting:
                 self._turn.release()
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """What `answer` says. Raises InputError for a prompt that cannot be used, HaneulError when no answer comes."""
-        with self._turn:
-            line = self._asked(question) or self._asked(question)  # a second time, should the program have died
+        """What `answer` says. Raises InputError for a prompt that cannot be used, Problem when no answer comes."""
+        from haneul.serve.problems import busy, still_working  # which the program does not need
+
+        ends = time.monotonic() + PATIENCE
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise busy()
+        try:
+            line = self._asked(question, ends) or self._asked(question, ends)  # once more, should the program have died
+        except TimeoutError:
+            raise still_working("the model that reads prompts is being loaded") from None
+        finally:
+            self._turn.release()
         if not line:
-            raise HaneulError("the prompt could not be read by the model; try again")
+            raise busy("the model did not read the prompt in time; try again")
         found: dict[str, Any] = json.loads(line)
         if "problem" in found:
             raise InputError(found["problem"])
         return found
 
-    def _asked(self, question: dict[str, Any]) -> str:
-        """The answer as a line, or nothing: then the program has ended."""
+    def _asked(self, question: dict[str, Any], ends: float) -> str:
+        """The answer as a line, or nothing: then the program has ended. Raises TimeoutError where it still loads."""
         program = self._running()
         assert program.stdin is not None
         assert program.stdout is not None
+        if not self._ready:
+            if not select.select([program.stdout], [], [], max(0.0, ends - time.monotonic()))[0]:
+                if time.monotonic() - self._began > LOADING:
+                    self._end()
+                raise TimeoutError
+            self._ready = bool(program.stdout.readline())
         try:
-            if not self._ready:
-                self._ready = bool(self._line(program, LOADING))
             program.stdin.write(json.dumps(question) + "\n")
             program.stdin.flush()
             line = self._line(program, SECONDS)
@@ -79,6 +95,7 @@ class Prompting:
     def _running(self) -> subprocess.Popen[str]:
         if self._program is None or self._program.poll() is not None:
             self._end()
+            self._began = time.monotonic()
             self._program = subprocess.Popen(
                 [sys.executable, "-m", "haneul.serve.prompting"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 text=True, encoding="utf-8",
@@ -98,7 +115,8 @@ class Prompting:
         program = self._program
         if program is not None:
             program.kill()
-            program.wait()
+            with contextlib.suppress(OSError):
+                program.communicate()  # closes its ends
 
 
 # ----------------------------------------------------------------------------------------------------- the program

@@ -21,7 +21,7 @@ from haneul import screen
 from haneul.config import load_settings
 from haneul.engine import check_numbers, check_shape
 from haneul.prompt import camera, language
-from haneul.serve import loaded
+from haneul.serve import deadline, loaded
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.fetch import Outside
@@ -29,8 +29,9 @@ from haneul.serve.jobs import PRIORITIES, Counts, Job, JobEngine, NewJob
 from haneul.serve.keys import LOCAL, Key, Keys
 from haneul.serve.library import Library
 from haneul.serve.media import Given, Media
+from haneul.serve.memory import give_back
 from haneul.serve.plays import Plays
-from haneul.serve.problems import Problem, not_found
+from haneul.serve.problems import Problem, busy, not_found
 from haneul.serve.prompting import Prompting
 from haneul.serve.store import Store, StoreError
 from haneul.serve.webhooks import Courier, Webhooks
@@ -40,6 +41,9 @@ MODEL = "haneul-nano"  #: until a worker has said which it has
 ALIASES = ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-pro-2025-10-06", "sora-2-2025-12-08")
 Found = TypeVar("Found")
 _FRESH = 2.0  # seconds
+_MOST_TEXT = (
+    24_000  # characters of all shots of a film, which are screened together in a time that grows with the square
+)
 _SOONEST, _LATEST = 0.5, 5.0  # seconds after which it is worth asking again
 _log = logging.getLogger("haneul.serve.api")
 
@@ -112,6 +116,7 @@ class Service:
                 self._counts = self.jobs.counts()
                 if rounds % 30 == 0:
                     self.clean(orphans=rounds % 1800 == 0)
+                    give_back()
             except passing:
                 _log.exception("housekeeping failed; it is tried again")
             rounds += 1
@@ -184,25 +189,42 @@ class Service:
                 400, f"{wish.size[0]}x{wish.size[1]} is larger than what this service makes", code="invalid_value",
                 param="size",
             )  # fmt: skip
+        together = [shot["prompt"] for shot in wish.shots]
+        length = sum(map(len, together))
+        if length > _MOST_TEXT:
+            raise Problem(
+                400, f"the shots have {length:,} characters together; the most is {_MOST_TEXT:,}: shorten them",
+                code="invalid_value", param="shots",
+            )  # fmt: skip
         for entry in (wish.options | {"prompt": wish.prompt}, *wish.shots):
             language.check(entry.get("prompt", ""))
-            if entry.get("negative"):
-                language.check(entry["negative"])
+            for name in ("negative", "remember"):
+                if (entry.get(name) or "").strip():  # as the engine would; and the screen takes long for long texts
+                    language.check(entry[name])
             check_numbers(entry.get("steps"), entry.get("guidance"), entry.get("seed"))
             if entry.get("camera"):
                 camera.parse(entry["camera"])
-            with self._screening:
-                screen.words(
-                    self.settings, prompt=entry.get("prompt", ""), negative=entry.get("negative") or "",
-                    remember=entry.get("remember") or "", shots=[shot["prompt"] for shot in wish.shots],
-                    where="admission",
-                )  # fmt: skip
+            self._screen(entry, together)
+            together = []  # once is enough
         low, high = PRIORITIES
         if not low <= wish.priority <= high or (wish.priority > 0 and not key.may("admin")):
             raise Problem(
                 400, f"the priority is {wish.priority}; choose {low} to 0, or with an admin key up to {high}",
                 code="invalid_value", param="priority",
             )  # fmt: skip
+
+    def _screen(self, entry: dict[str, Any], shots: list[str]) -> None:
+        """Raises RefusedError, and Problem where a request's time is over before it is its turn."""
+        wait = deadline.left(60.0)
+        if not wait or not self._screening.acquire(timeout=wait):
+            raise busy()
+        try:
+            screen.words(
+                self.settings, prompt=entry.get("prompt", ""), negative=entry.get("negative") or "",
+                remember=entry.get("remember") or "", shots=shots, where="admission",
+            )  # fmt: skip
+        finally:
+            self._screening.release()
 
     def submit(self, identity: str, wish: Wish, key: Key, idempotency_key: str | None) -> Job:
         """Accepts a job, or finds the one that the same request made before."""

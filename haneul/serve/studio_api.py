@@ -10,9 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +24,7 @@ from pydantic import BaseModel, Field
 from haneul.config import load_settings
 from haneul.prompt.camera import MOVES
 from haneul.screen.audit import AuditLog
+from haneul.serve.aside import Turns, given, joined, output
 from haneul.serve.haneul_api import Generate, resolver
 from haneul.serve.jobs import Job
 from haneul.serve.problems import Problem
@@ -41,7 +39,9 @@ router = APIRouter(prefix="/v1/haneul", tags=["Haneul"], responses=ERRORS)
 BUNDLED = Path(__file__).resolve().parent.parent / "weights"
 _LOOK = 0.3  # seconds between looks at everything that runs
 _ALIVE = 10.0
-_searching = threading.Semaphore(1)  # searches for nearest clips, each of which loads a model
+_askers = Turns(4)  # one question at a time is answered; more of those who wait would hold threads
+_SEARCH_TIME = 120.0  # seconds
+_searching = asyncio.Semaphore(1)  # searches for nearest clips, each of which loads a model
 
 
 # ------------------------------------------------------------------------------------------------------ the prompt
@@ -99,7 +99,8 @@ async def read_prompt(request: Request, asked: AskPrompt) -> PromptRead:
     key_of(request, "read")
     question = asked.model_dump()
     question["way"] = question.pop("camera")
-    return PromptRead(**await run_in_threadpool(service.prompting.ask, question))
+    async with _askers.turn():
+        return PromptRead(**await run_in_threadpool(service.prompting.ask, question))
 
 
 # ------------------------------------------------------------------------------------------------------ variations
@@ -145,7 +146,7 @@ async def variations(request: Request, asked: Variations) -> VideosMade:
             raise
         return made
 
-    jobs = await run_in_threadpool(run)
+    jobs = await given(run)
     return VideosMade(data=[video_of(job, service.model()) for job in jobs])
 
 
@@ -317,22 +318,24 @@ async def nearest(request: Request, video_id: VideoId) -> Nearest:
     """Which training clips a finished video is nearest to. It needs an index of them (`haneul eval index`)."""
     service, key = service_of(request), key_of(request, "read")
 
-    def run() -> Nearest:
-        _, source = service.finished(video_id, key)
-        command = [sys.executable, "-m", "haneul", "similar", "--json", str(service.store.local(source))]
-        with _searching:
-            done = subprocess.run(command, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    _, source = await run_in_threadpool(service.finished, video_id, key)
+
+    async def work() -> Nearest:
+        path = await run_in_threadpool(service.store.local, source)
         try:
-            found = json.loads(done.stdout)
+            _, out, said = await output("-m", "haneul", "similar", "--json", str(path), seconds=_SEARCH_TIME)
+            found = json.loads(out)
+        except TimeoutError:
+            raise Problem(400, "the search takes too long", code="too_long") from None
         except ValueError:
-            message = done.stderr.decode(errors="replace").removeprefix("error: ").strip().splitlines()
+            message = said.decode(errors="replace").removeprefix("error: ").strip().splitlines()
             raise Problem(404, "there is no index of training clips here", code="no_index") from (
                 RuntimeError(message[-1]) if message else None
             )
         rows = [NearClip(name=name, distance=distance) for name, distance in found["nearest"]]
         return Nearest(closeness=found["closeness"], nearest=rows, share=found["share"], caught=found["caught"])
 
-    return await run_in_threadpool(run)
+    return await joined(f"nearest {video_id}", work, _searching)
 
 
 # ------------------------------------------------------------------------------------------------- this installation

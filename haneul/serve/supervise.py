@@ -1,7 +1,7 @@
 """`haneul serve`: one process that starts the API and the workers, and starts them again when they die.
 
-It holds the listening socket itself, and a second API process stands by, with everything loaded: when the first one
-dies, it answers those who call within a tenth of a second, and another one takes its place. On Linux children are
+It holds the listening socket itself, and a second API process stands by, with everything loaded and its event loop
+running: when the first one dies, it answers those who call, and another one takes its place. On Linux children are
 copies of a process that has loaded everything (multiprocessing's fork server), so that a worker too is there at once.
 """
 
@@ -35,6 +35,7 @@ _log = logging.getLogger("haneul.serve.supervisor")
 _SOON, _LATE = 0.1, 30.0  # seconds before a child is started again, at first and at most
 _FIRST = 15.0  # seconds that the first start has for itself
 _LOOK = 0.05  # seconds between looks at the children
+_REST = 1.0  # seconds that who has just taken over has for itself, before another one is made that stands by
 _PRELOAD = ["haneul.serve.preload", "haneul.serve.preload_model"]
 COPIES = sys.platform == "linux"  #: whether a process that has loaded PyTorch may be copied (elsewhere it may not)
 _STEADY = 8.0  # seconds after which a child that died is thought to have worked
@@ -179,11 +180,11 @@ class Supervisor:
                 child.open()
 
     def _bury(self, child: Child, dead: BaseProcess, now: float) -> None:
-        if child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
+        if taken := child is self.apis[0] and len(self.apis) > 1 and self.apis[1].alive:
             self.apis.reverse()
             self.apis[0].open()
         child.wait = _SOON if now - child.started > _STEADY else min(_LATE, 2 * child.wait)
-        child.due = now + child.wait
+        child.due = now + (max(child.wait, _REST) if taken else child.wait)
         child.process = None
         if not child.worker:
             child.context = self._copied

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import hashlib
 import json
-import subprocess
-import sys
+import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from haneul.errors import InputError
+from haneul.serve.aside import VERIFIERS, given, going_on, joined, output
 from haneul.serve.decode import inspect
 from haneul.serve.forms import Body, body_of, save
 from haneul.serve.keys import Key
@@ -28,6 +31,7 @@ from haneul.trust.registry import number_of
 
 router = APIRouter(prefix="/v1/haneul", tags=["Haneul"], responses=ERRORS)
 _VERIFY_TIME, _SEARCH_TIME = 30.0, 180.0  # seconds; a watermark is looked for in many places
+_looking = asyncio.Semaphore(1)
 
 
 class VerifyFields(Strict):
@@ -83,17 +87,19 @@ async def verify(request: Request) -> dict[str, Any]:
     service, key = service_of(request), key_of(request, "read")
     async with body_of(request) as body:
         asked = body.checked(VerifyFields, "file")
-        async with meant(service, key, body, video_id=asked.video_id, file_id=asked.file_id) as path:
-            return await run_in_threadpool(verdict_of, path)
+        video_id, file_id = asked.video_id, asked.file_id
+        async with meant(service, key, body, video_id=video_id, file_id=file_id) as path, VERIFIERS.turn():
+            return await verdict_of(path)
 
 
-def verdict_of(path: Path, *options: str, seconds: float = _VERIFY_TIME) -> dict[str, Any]:
+async def verdict_of(path: Path, *options: str, seconds: float = _VERIFY_TIME) -> dict[str, Any]:
     """`haneul verify` in a process of its own: it reads what strangers made."""
-    command = [sys.executable, "-m", "haneul", "verify", "--json", *options, str(path)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL)
-        found: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError):
+        _, out, _ = await output("-m", "haneul", "verify", "--json", *options, str(path), seconds=seconds)
+        found: dict[str, Any] = json.loads(out)
+    except TimeoutError:
+        raise InputError(f"the file cannot be read within {seconds:.0f} s") from None
+    except ValueError:
         raise InputError("the file cannot be read") from None
     return {name: value for name, value in found.items() if name not in ("path", "file")}
 
@@ -175,20 +181,35 @@ async def lookup(request: Request) -> Lookup:
             answer = await run_in_threadpool(look_up, number)
             return Lookup(matches=[match(answer, None)] if answer else [], marks=0)
         async with meant(service, key, body, video_id=asked.video_id, file_id=asked.file_id) as path:
-            return await run_in_threadpool(found_in, path)
+            copy = await given(lambda: _copied(path, service.config.staging))
+
+        async def work() -> Lookup:
+            try:
+                verdict = await verdict_of(copy, "--watermark", seconds=_SEARCH_TIME)
+            finally:
+                copy.unlink(missing_ok=True)
+            return await run_in_threadpool(found_by, verdict)
+
+        try:
+            return await joined(copy.name, work, _looking)
+        finally:
+            if not going_on(copy.name):
+                copy.unlink(missing_ok=True)
 
 
-def found_in(path: Path) -> Lookup:
+def _copied(path: Path, folder: Path) -> Path:
+    """The file for a search that may outlive its request, named after what it holds. Raises InputError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # Readers go by names, which an upload has not.
+    copy = folder / f"lookup-{digest}{path.suffix or inspect(path, want=None).suffix}"
+    part = folder / secrets.token_hex(16)
+    shutil.copyfile(path, part)
+    return part.replace(copy)
+
+
+def found_by(verdict: dict[str, Any]) -> Lookup:
     """What the watermarks in a file lead to, and the numbers that its credentials name."""
-    named = path
-    if not path.suffix:  # an upload: readers go by names
-        named = path.with_suffix(inspect(path, want=None).suffix)
-        path.rename(named)
-    try:
-        verdict = verdict_of(named, "--watermark", seconds=_SEARCH_TIME)
-    finally:
-        if named != path:
-            named.rename(path)
     matches: dict[str, Match] = {}
     for origin in verdict["origins"]:
         if origin["id"] is not None and (answer := look_up(int(origin["id"], 16))) is not None:

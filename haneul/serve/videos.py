@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from starlette.datastructures import UploadFile
 
+from haneul.serve import aside
 from haneul.serve.decode import Kind
 from haneul.serve.forms import Body, body_of, save, uploaded
 from haneul.serve.jobs import Job
@@ -41,7 +42,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (400, "What was sent cannot be used."), (401, "No valid key."), (403, "The key may not do this."),
         (404, "There is no such thing."), (413, "Too large."), (415, "Of another content type."),
         (422, "An idempotency key was used before."), (429, "Too much at once; see Retry-After."),
-        (503, "The database or the store is out of reach for now."), (507, "The disk is almost full."),
+        (503, "The database or the store is out of reach for now, or this takes longer; see Retry-After."),
+        (507, "The disk is almost full."),
     )
 }  # fmt: skip
 router = APIRouter(prefix="/v1/videos", tags=["Videos"], responses=ERRORS)
@@ -81,7 +83,7 @@ async def submitted(
             service.drop_inputs(identity)
             raise
 
-    return answer(service, await run_in_threadpool(run), response)
+    return answer(service, await aside.given(run), response)
 
 
 def given_picture(service: Service, key: Key, reference: ImageRef, target: str) -> Given:
@@ -223,7 +225,7 @@ async def create_character(request: Request) -> Character:
     async with body_of(request) as body:
         asked = body.checked(CreateCharacter, "video")
         async with uploaded(service, body, "video") as (staged, _):
-            return Character(**await run_in_threadpool(service.media.add_character, key.id, asked.name, staged))
+            return Character(**await aside.given(lambda: service.media.add_character(key.id, asked.name, staged)))
 
 
 @router.get("/characters/{character_id}", response_model=Character)

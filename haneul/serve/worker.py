@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,14 +27,15 @@ from PIL import Image
 from haneul.backbones.base import Glimpse
 from haneul.config import Settings, load_settings
 from haneul.errors import HaneulError, OutputError, RefusedError
-from haneul.serve.children import name_of
+from haneul.serve.children import after_others, last_of_all, name_of
 from haneul.serve.config import ServeConfig
 from haneul.serve.engines import database_of, jobs_of, store_of
 from haneul.serve.jobs import Job, JobEngine
 from haneul.serve.kept import StoredMemory
 from haneul.serve.loaded import backbone_of
 from haneul.serve.looks import Looks
-from haneul.serve.modes import Bench, Share, Watch, make
+from haneul.serve.memory import give_back
+from haneul.serve.modes import Bench, Made, Share, Watch, make
 from haneul.serve.store import Store
 
 _SHOW = 1.0  # seconds, at least, between pictures of one job
@@ -103,6 +105,7 @@ class Worker:
             return False
         self.work(self.job)
         self.job = None
+        give_back()
         return True
 
     def _beat(self, able: dict[str, Any]) -> None:
@@ -134,7 +137,7 @@ class Worker:
             folder.mkdir(parents=True, exist_ok=True)
             memory = StoredMemory(self.store, job.id, folder)
             watch = Watch(progress=self._teller(job), glimpse=self._shower(job), memory=memory)
-            made = make(job, self.bench, folder, watch)
+            made = (_behind if job.mode == "play" else make)(job, self.bench, folder, watch)
             made.told["resumed"] = memory.found
             size = sum(path.stat().st_size for path in made.files.values())
             for variant, path in made.files.items():
@@ -248,6 +251,17 @@ class Worker:
         return glimpse
 
 
+def _behind(job: Job, bench: Bench, folder: Path, watch: Watch) -> Made:
+    """`make` for a ride, which its rider saved and goes on playing: last of all, in a thread that ends with it."""
+
+    def draw() -> Made:
+        with last_of_all():
+            return make(job, bench, folder, watch)
+
+    with ThreadPoolExecutor(1, "ride") as thread:
+        return thread.submit(draw).result()
+
+
 def run(config: ServeConfig, *, orphan: Callable[[], bool] | None = None, threads: int | None = None) -> None:
     """Load everything and work until SIGTERM or SIGINT: once to finish, twice to hand over at once."""
     settings: Settings = load_settings()
@@ -256,8 +270,7 @@ def run(config: ServeConfig, *, orphan: Callable[[], bool] | None = None, thread
     if config.model is not None:
         settings = dataclasses.replace(settings, model=config.model)
     if orphan is None:  # else children.py did it
-        with contextlib.suppress(OSError):
-            os.nice(10)  # whoever waits for an answer comes first
+        after_others()
     database = database_of(config)
     store = store_of(config)
     bench = Bench(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -81,9 +82,18 @@ def _ask(url: str, key: str | None, body: bytes, kind: str) -> list[dict[str, An
         raise InputError(f"{url!r} is no address of a registry; give one such as https://haneul.example")
     headers = {"content-type": kind} | ({"authorization": f"Bearer {key}"} if key else {})
     address = url.rstrip("/").removesuffix("/v1") + _PATH
+    request, ends = urllib.request.Request(address, body, headers), time.monotonic() + _WAIT
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=_WAIT) as answer:
-            matches = json.loads(answer.read(_MOST))["matches"]
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=_WAIT) as answer:
+                    matches = json.loads(answer.read(_MOST))["matches"]
+                break
+            except urllib.error.HTTPError as error:
+                after = error.headers.get("retry-after", "")
+                if error.code != 503 or not after.isdecimal() or time.monotonic() + int(after) > ends:
+                    raise
+                time.sleep(int(after))  # it goes on looking meanwhile
     except urllib.error.HTTPError as error:
         raise InputError(f"the registry at {url} refuses: {_message(error)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -34,9 +34,9 @@ async function newKey(wrong) {
   return Boolean(key);
 }
 
-/** One request; asks for a key where one is needed. Throws Refused, or TypeError when nobody answers. */
+/** One request; asks for a key where one is needed, and again for what takes longer than an answer may. Throws Refused, or TypeError when nobody answers. */
 export async function ask(path, { method = "GET", body, form, signal, headers: more, keepalive = false } = {}) {
-  for (;;) {
+  for (let turns = 1; ; turns++) {
     const sent = headers({ ...(body === undefined ? {} : { "content-type": "application/json" }), ...more });
     const used = sent.authorization;
     let answer;
@@ -53,6 +53,10 @@ export async function ask(path, { method = "GET", body, form, signal, headers: m
     }
     if (!answer.ok) {
       const told = await answer.json().catch(() => null);
+      if (told?.error?.code === "still_working" && turns < 20 && !signal?.aborted) {
+        await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("retry-after")) || 2)));
+        continue;
+      }
       throw new Refused(answer.status, told?.error, Number(answer.headers.get("retry-after")) || null);
     }
     return answer;
