@@ -202,7 +202,10 @@ MADE = {
         "text-to-video": "text clips", "image-to-video": "picture clips", "extend": "clips clips",
         "backward": "clips clips", "connect": "clips clips", "keyframes": "clips", "blend": "clips",
     },
-    "skyreels": {"text-to-video": "text picture", "connect": "kept ends kept", "keyframes": "ends picture"},
+    "skyreels": {
+        "text-to-video": "text history history", "extend": "kept history history history",
+        "connect": "kept ends kept", "keyframes": "ends history history",
+    },
 }  # fmt: skip
 LENGTH = {
     "text-to-image": 1, "remix": CLIP, "inpaint": CLIP, "blend": CLIP, "extend": 24, "connect": 20, "keyframes": 16,

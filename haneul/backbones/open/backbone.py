@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from haneul.backbones.base import Capabilities, Given, Identity, Progress, Request
-from haneul.backbones.open import family, licences, memory, modes
+from haneul.backbones.open import context, family, licences, memory, modes
 from haneul.backbones.open.canvas import Canvas
 from haneul.backbones.open.digest import digest
 from haneul.backbones.open.extras import Extras
@@ -59,7 +59,7 @@ class Open:
     def capabilities(self) -> Capabilities:
         """See `Backbone.capabilities`."""
         able = self.calls
-        onward = able.picture or able.clips or able.control
+        onward = able.picture or able.clips or able.control or able.history
         return Capabilities(
             modes=modes.available(able, self.slides),
             max_size=(1920, 1920),
@@ -245,19 +245,29 @@ class Open:
 
     def _media(self, pipeline: Pipeline, piece: Piece, canvas: Canvas, request: Request) -> dict[str, Any]:
         """What a call is given besides text."""
+        level = context.level(pipeline, self.extras.context_noise)
+        noise = level if context.noising(pipeline) == "frames" else 0.0
+        given = context.told(pipeline, piece, level)
         if piece.kind == "picture":
-            return {"image": Image.fromarray(canvas[piece.first])}
+            return {"image": Image.fromarray(canvas.seen(piece, piece.first, noise))}
+        if piece.kind == "history":
+            frames = canvas.before(piece, noise)
+            return given | {"video": frames, "overlap_history": len(frames), "base_num_frames": piece.length}
         if piece.kind == "ends":
             return {"image": Image.fromarray(canvas[piece.first]), "last_image": Image.fromarray(canvas.anchor(piece))}
         if piece.kind == "control":
-            return canvas.masked(piece)
+            return canvas.masked(piece, noise)
         if piece.kind == "video":
             return {"video": canvas.whole(piece), "strength": max(noised(request.given), 1.01 / request.steps)}
         if piece.kind == "clips":
             from haneul.backbones.open.pipelines import condition
 
-            runs = canvas.runs(piece, self.rules.step)
-            return {"conditions": [condition(pipeline, frames, at, self.rules.step) for at, frames in runs]}
+            runs = canvas.runs(piece, self.rules.step, noise)
+            told = context.noising(pipeline) == "strength" and context.seen_again(piece)
+            keep = {0: 1 - level} if told else {}  # where in the piece -> how clean it is told to be
+            return given | {
+                "conditions": [condition(pipeline, run, at, self.rules.step, keep.get(at, 1.0)) for at, run in runs]
+            }
         if piece.kind == "turn":
             from haneul.backbones.open.loops import turning
 

@@ -17,8 +17,9 @@ class Extras:
 
     `weights`: one file (.safetensors or .gguf) instead of the folder's denoiser. `loras`: files and how strongly each
     counts. `cache`: a threshold for `speed.skip_alike`, 0 for none. `compile`: as `speed.compile_blocks`.
-    `exact`: whether pictures are those of plain diffusers bit for bit, without what is faster and differs by rounding
-    (`speed.neutral`).
+    `context_noise`: the share of noise, from 0 to below 1, on what a window of a long video sees of the one before it;
+    None as the family has it (`context.level`). `exact`: whether pictures are those of plain diffusers bit for bit,
+    without what is faster and differs by rounding (`speed.neutral`).
     """
 
     weights: Path | None = None
@@ -26,6 +27,7 @@ class Extras:
     cache: float = 0.0
     compile: bool = False
     exact: bool = False
+    context_noise: float | None = None
 
     def __post_init__(self) -> None:
         for path, kinds in [(self.weights, SINGLE), *((path, (".safetensors",)) for path, _ in self.loras)]:
@@ -41,3 +43,5 @@ class Extras:
                 read_header(path)
         if not 0 <= self.cache < 1:
             raise InputError(f"a cache threshold of {self.cache:g} is out of range; choose 0 (off) to below 1")
+        if self.context_noise is not None and not 0 <= self.context_noise < 1:
+            raise InputError(f"a context noise of {self.context_noise:g} is out of range; choose 0 (none) to below 1")

@@ -53,6 +53,7 @@ class Calls:
     clips: sources.Pipeline | None = None  #: frames anywhere, as a list of conditions
     control: sources.Pipeline | None = None  #: a video and a mask of what is made anew in it
     video: sources.Pipeline | None = None  #: a video, and how much of it is noised
+    history: sources.Pipeline | None = None  #: the last frames of a video that it goes on from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,8 @@ def _given(pipeline: sources.Pipeline) -> str | None:
     asked = {name for name, default in call.items() if default is sources.REQUIRED} - {"prompt", "image", "video"}
     if asked:
         return None
+    if "overlap_history" in call and "video" in call:
+        return "history"
     if "mask" in call and "video" in call:
         return "control"
     if "conditions" in call:
@@ -149,7 +152,7 @@ def _fits(checkpoint: Checkpoint, pipeline: sources.Pipeline) -> bool:
     pictured = own if kind == "text" else pipeline
     if kind == "text" and mine == "video":
         return True
-    if own.name.removesuffix("Pipeline") in pipeline.name and "DiffusionForcing" in own.name:
+    if "DiffusionForcing" in own.name and "DiffusionForcing" in pipeline.name:
         return True  # Diffusion Forcing is a noise level for each frame (arXiv:2407.01392)
     if "expand_timesteps" in pipeline.parts:
         return bool(checkpoint.config.get("expand_timesteps"))

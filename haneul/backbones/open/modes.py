@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from haneul.backbones.base import MODES, Given, Request
+from haneul.backbones.open import context
+from haneul.backbones.open.context import State
 from haneul.backbones.open.family import Calls, Rules
 from haneul.errors import InputError
 
-State = Literal["native", "built", "unavailable"]
-Kind = Literal["text", "picture", "ends", "clips", "control", "video", "turn", "kept"]
+Kind = Literal["text", "picture", "ends", "clips", "control", "video", "history", "turn", "kept"]
 #: Latent frames of a window that the next one is given again, where it can be given frames.
 OVERLAP = 2
 #: A video that follows what our world simulated (world/guide.py): Haneul's own model is trained on it instead.
 GUIDED = "guided"
+LONG = "long-video"  #: what is longer than the checkpoint makes at a time, in any mode
 #: How much of a given frame must stay for it to count as given, where a checkpoint knows only given and not given.
 GIVEN = 0.75
 
@@ -73,6 +75,7 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
     made["image-to-video"] = native(frames or "a first frame") if picture else lacking("a picture")
     made["extend"] = (
         native(frames) if some
+        else native("goes on from the last frames; before the first one it cannot") if able.history
         else built("goes on from the last frame; before the first one it cannot") if able.picture
         else lacking("a picture")
     )  # fmt: skip
@@ -112,12 +115,14 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
         else built("the guiding video is noised") if able.video
         else lacking("a control video, or a video to noise")
     )  # fmt: skip
-    return {mode: made[mode] for mode in (*MODES, GUIDED)}
+    state, how = context.way(able)
+    made[LONG] = Way(state=state, how=how)
+    return {mode: made[mode] for mode in (*MODES, GUIDED, LONG)}
 
 
 def available(able: Calls, sliding: bool) -> tuple[str, ...]:
     """The modes that can be made."""
-    return tuple(mode for mode, way in table(able, sliding).items() if way.state != "unavailable")
+    return tuple(mode for mode, way in table(able, sliding).items() if way.state != "unavailable" and mode != LONG)
 
 
 def pieces(request: Request, total: int, able: Calls, rules: Rules, sliding: bool) -> list[Piece]:
@@ -184,6 +189,10 @@ def _onward(last: int, end: int, able: Calls, rules: Rules) -> Iterator[Piece]:
     if able.control or able.clips:
         kind: Kind = "control" if able.control else "clips"
         overlap = min(OVERLAP * rules.step + 1, rules.window - rules.step)
+    elif able.history and (last or not able.picture):
+        kind = "history"
+        most = min(context.HISTORY, rules.window - rules.step, last + 1)
+        overlap = (most - 1) // rules.step * rules.step + 1
     elif able.picture:
         kind, overlap = "picture", 1
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ class Pipelines:
         pipe = self.get(pipeline)
         if "guidance_scale" in given and "guidance_scale" not in pipeline.call:
             pipe.guider = pipe.guider.new(guidance_scale=given.pop("guidance_scale"))
-        with quiet(), torch.no_grad(), _telling(pipe, tell):
+        with quiet(), torch.no_grad(), _telling(pipe, tell), _drawing(given):
             try:
                 return pipe(**given)
             except torch.OutOfMemoryError as error:
@@ -151,6 +151,18 @@ class Pipelines:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def _drawing(given: Mapping[str, Any]) -> Iterator[None]:
+    """Where a call draws from the process's own generator (SkyReels-V2's noise on the context), it draws what the
+    seed of the call's generator says, and the process's own stays where it was."""
+    if "addnoise_condition" not in given:
+        yield
+        return
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(given["generator"].initial_seed())
+        yield
 
 
 def layers_in(lora: Path) -> int:
@@ -185,14 +197,16 @@ def class_of(pipeline: Pipeline) -> Any:
     return found
 
 
-def condition(pipeline: Pipeline, pictures: list[Image.Image], at: int, step: int) -> Any:
-    """Given frames from frame `at` on, in the form that the pipeline's `conditions` take."""
+def condition(pipeline: Pipeline, pictures: list[Image.Image], at: int, step: int, strength: float = 1.0) -> Any:
+    """Given frames from frame `at` on, in the form that the pipeline's `conditions` take. `strength`: how clean they
+    are, from 0 to 1."""
     module = importlib.import_module(class_of(pipeline).__module__)
     cls: Any = next(v for k, v in vars(module).items() if k.endswith("VideoCondition") and isinstance(v, type))
     if "frame_index" in cls.__dataclass_fields__:
         one = {"image": pictures[0]} if len(pictures) == 1 else {"video": pictures}
-        return cls(frame_index=at, **one)
-    return cls(frames=pictures, index=-(-at // step))  # in latent frames: the first one is one frame, the rest `step`
+        return cls(frame_index=at, strength=strength, **one)
+    index = -(-at // step)  # in latent frames: the first one is one frame, the rest `step`
+    return cls(frames=pictures, index=index, strength=strength)
 
 
 @contextmanager
