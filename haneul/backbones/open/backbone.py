@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from haneul.backbones.base import Capabilities, Given, Identity, Progress, Request
-from haneul.backbones.open import context, family, licences, memory, modes
+from haneul.backbones.open import context, control, family, licences, memory, modes
 from haneul.backbones.open.canvas import Canvas
 from haneul.backbones.open.digest import digest
 from haneul.backbones.open.extras import Extras
@@ -49,7 +50,11 @@ class Open:
         self.settings = settings or load_settings()
         self.extras = extras or Extras()
         self.calls = family.calls(checkpoint)
+        control.check(checkpoint, self.extras)
         self.rules = family.rules(checkpoint)
+        self.smaller = control.downscale(self.extras) if self.calls.reference else 1
+        if self.smaller > 1:  # the reference's sides have to be multiples, too
+            self.rules = replace(self.rules, multiple=self.rules.multiple * self.smaller)
         self.device = device
         self.licence = licences.of(checkpoint)
         self._pipelines: Pipelines | None = None
@@ -177,6 +182,11 @@ class Open:
             )
         total = max(1, round(request.seconds * self.rules.fps))
         found = modes.pieces(request, total, self.calls, self.rules, self.slides)
+        if any(control.needs_lora(self.calls, piece, self.extras) for piece in found):
+            raise InputError(
+                "this checkpoint follows a scene only with a control LoRA (an IC-LoRA for depth, edges or the like); "
+                "give one with --lora"
+            )
         return self._made(request, found, total, progress)
 
     def _made(self, request: Request, found: list[Piece], total: int, progress: Progress | None) -> Iterator[Frames]:
@@ -259,9 +269,13 @@ class Open:
             return canvas.masked(piece, noise)
         if piece.kind == "video":
             return {"video": canvas.whole(piece), "strength": max(noised(request.given), 1.01 / request.steps)}
-        if piece.kind == "clips":
-            from haneul.backbones.open.pipelines import condition
+        if piece.kind == "follow":
+            return control.followed(pipeline, canvas.whole(piece), self.rules.window)
+        if piece.kind in ("clips", "reference"):
+            from haneul.backbones.open.pipelines import class_of, condition
 
+            if piece.kind == "reference":
+                given |= control.referred(class_of(pipeline), canvas.whole(piece), self.smaller)
             runs = canvas.runs(piece, self.rules.step, noise)
             told = context.noising(pipeline) == "strength" and context.seen_again(piece)
             keep = {0: 1 - level} if told else {}  # where in the piece -> how clean it is told to be

@@ -50,7 +50,7 @@ def level(pipeline: Pipeline, asked: float | None) -> float:
 
 def seen_again(piece: Piece) -> int:
     """How many frames of a piece are there from the one before it, and are not shown again."""
-    return piece.show - piece.first if piece.kind in ("picture", "clips", "control", "history") else 0
+    return piece.show - piece.first if piece.kind in ("picture", "clips", "control", "history", "reference") else 0
 
 
 def told(pipeline: Pipeline, piece: Piece, noise: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from haneul.backbones.open.context import State
 from haneul.backbones.open.family import Calls, Rules
 from haneul.errors import InputError
 
-Kind = Literal["text", "picture", "ends", "clips", "control", "video", "history", "turn", "kept"]
+Kind = Literal["text", "picture", "ends", "clips", "control", "video", "history", "follow", "reference", "turn", "kept"]
 #: Latent frames of a window that the next one is given again, where it can be given frames.
 OVERLAP = 2
 #: A video that follows what our world simulated (world/guide.py): Haneul's own model is trained on it instead.
@@ -69,7 +69,8 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
     text = able.text or able.control
     made["text-to-video"] = native("text alone") if text else lacking("no picture")
     if not text:
-        made["text-to-video"] = Way(state="unavailable", how="this checkpoint begins with a picture")
+        begins = "follows a control video (--guide)" if able.follow else "begins with a picture"
+        made["text-to-video"] = Way(state="unavailable", how=f"this checkpoint {begins}")
     made["text-to-image"] = built("a video of one frame") if text else made["text-to-video"]
     picture = some or able.picture
     made["image-to-video"] = native(frames or "a first frame") if picture else lacking("a picture")
@@ -111,7 +112,8 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
         else lacking("a video to noise, or a first and last frame")
     )  # fmt: skip
     made[GUIDED] = (
-        native("a control video") if able.control
+        native("a control video") if able.control or able.follow
+        else native("a reference video, with a LoRA that was made for it (--lora FILE)") if able.reference
         else built("the guiding video is noised") if able.video
         else lacking("a control video, or a video to noise")
     )  # fmt: skip
@@ -138,6 +140,8 @@ def pieces(request: Request, total: int, able: Calls, rules: Rules, sliding: boo
         return list(_loop(total, able, rules, sliding))
     if not known and not request.given:
         return list(_from_text(total, able, rules))
+    if request.mode == GUIDED and not able.control and (able.follow or able.reference):
+        return list(_followed(total, able, rules))
     noised = able.video is not None and request.mode in ("remix", "inpaint", "blend", GUIDED)
     if noised and not (request.mode in ("inpaint", GUIDED) and able.control):
         return list(_windows("video", total, rules, overlap=0))
@@ -171,6 +175,20 @@ def _windows(kind: Kind, total: int, rules: Rules, *, overlap: int) -> Iterator[
         if last == total - 1:
             return
         first = last + 1 - overlap
+
+
+def _followed(total: int, able: Calls, rules: Rules) -> Iterator[Piece]:
+    """A video that follows a control video in another way than by a mask."""
+    if able.follow is None:
+        yield from _windows("reference", total, rules, overlap=OVERLAP * rules.step + 1)
+        return
+    length = rules.length(max(total, 2))  # Transfer makes nothing of a single frame
+    if length > rules.window and "num_frames_per_chunk" not in able.follow.call:
+        raise InputError(
+            f"this checkpoint follows a control video for {rules.window / rules.fps:.2f} s at a time and knows nothing "
+            "of what came before; ask for less"
+        )
+    yield Piece(kind="follow", first=0, last=total - 1, show=0, length=length)
 
 
 def _from_text(total: int, able: Calls, rules: Rules) -> Iterator[Piece]:
