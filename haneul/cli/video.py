@@ -39,13 +39,14 @@ MODEL = (
         "--context-noise", type=float, metavar="SHARE",
         help="Noise on what a long video's window sees of the last one.  [default: the family's, mostly 0.02]",
     ),
+    click.option("--quantise", is_flag=True, help="Its denoiser's weights in 8 bits by torchao."),
     click.option("--exact", is_flag=True, help="Bit for bit as plain diffusers makes it: slower."),
     click.option("--compile", "compiled", is_flag=True, help="Compile its blocks first: minutes, then faster."),
 )  # fmt: skip
 
 
 #: Their names.
-HOW = ("model", "weights", "loras", "cache", "context_noise", "compiled", "exact")
+HOW = ("model", "weights", "loras", "cache", "context_noise", "quantise", "compiled", "exact")
 
 
 def model_of(given: dict[str, Any]) -> dict[str, Any]:

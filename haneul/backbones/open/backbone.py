@@ -141,7 +141,13 @@ class Open:
             device = self.device or machine.usual_device()
             dtype = str(fast_dtype(device)).removeprefix("torch.")
             self._plans = memory.plans(
-                self.checkpoint, self.rules, frames=frames, size=size, device=device, dtype=dtype
+                self.checkpoint,
+                self.rules,
+                frames=frames,
+                size=size,
+                device=device,
+                dtype=dtype,
+                quantised=self.extras.quantise,
             )
             self._placed(memory.choose(self._plans, machine.free_memory(device)))
         assert self._pipelines is not None

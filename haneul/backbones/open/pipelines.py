@@ -16,7 +16,7 @@ import transformers
 from PIL import Image
 
 from haneul.backbones.base import Progress
-from haneul.backbones.open import speed
+from haneul.backbones.open import quantise, speed
 from haneul.backbones.open.extras import Extras
 from haneul.backbones.open.folder import Checkpoint, read_header
 from haneul.backbones.open.memory import Plan
@@ -46,6 +46,11 @@ class Pipelines:
         with loading(self.checkpoint.name):
             if self.extras.weights is not None:
                 given["transformer"] = self._single(self.extras.weights, dtype)
+            if self.plan.int8:
+                names = [name for name in speed.DENOISERS if name in self.checkpoint.parts and name not in given]
+                mapping = {name: quantise.config() for name in names}
+                if mapping:
+                    given["quantization_config"] = diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
             return class_of(self.checkpoint.pipeline).from_pretrained(
                 self.checkpoint.folder, dtype=kinds, use_safetensors=True, local_files_only=True, **given
             )
@@ -59,6 +64,8 @@ class Pipelines:
         more: dict[str, Any] = {}
         if file.suffix.lower() == ".gguf":
             more["quantization_config"] = diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
+        elif self.plan.int8:
+            more["quantization_config"] = quantise.config()
         return cls.from_single_file(
             str(file),
             config=str(self.checkpoint.folder),
