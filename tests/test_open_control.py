@@ -23,10 +23,6 @@ from haneul.backbones.open.backbone import Open
 from haneul.backbones.open.extras import Extras
 from haneul.errors import CheckpointError, InputError
 from haneul.world import guide as guides
-from haneul.world.grammar import parse
-from haneul.world.produce import stage_prompt
-from haneul.world.render import render_frame
-from haneul.world.scene import FPS
 
 pytestmark = pytest.mark.usefixtures("in_float32")
 
@@ -187,19 +183,3 @@ def test_edges_are_where_planes_meet_and_end() -> None:
     ids = np.zeros((h, w), np.uint8)
     ids[30:, :20] = 1
     assert guides.edges(depth, ids, focal)[30, 5, 0] == 255  # a subject's end, at any distance
-
-
-def test_a_scenes_edges() -> None:
-    told = guides.Guide(scene="a red ball rolls down grey stairs", tell="edges", seed=3)
-    frames = guides.frames(told, size=(128, 96), seconds=0.3, fps=10.0)
-    assert (frames.shape, frames.dtype) == ((3, 96, 128, 3), np.uint8)
-    assert set(np.unique(frames)) == {0, 255}
-    share = (frames > 0).mean()
-    assert 0.01 < share < 0.4
-    truth = stage_prompt(parse(told.scene).attributes, 3, 0.3)
-    drawn = render_frame(
-        truth.geoms_TNG[0], truth.environment, truth.cameras[0], style=truth.spec.style, time=0 / FPS, width=128,
-        height=96,
-    )  # fmt: skip
-    assert (frames[0][guides.outlines(drawn.ids) > 0] == 255).all()  # outlines of subjects are among them
-    assert (frames[0] > 0).sum() > (guides.outlines(drawn.ids) > 0).sum()
