@@ -331,6 +331,7 @@ def understand(
 def backbone_of(
     model: str | Path | None, settings: Settings, *, weights: Path | None = None,
     loras: tuple[tuple[Path, float], ...] = (), cache: float = 0.0, compiled: bool = False, exact: bool = False,
+    context_noise: float | None = None, quantise: bool = False,
 ) -> Backbone:  # fmt: skip
     """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
     (backbones/open), or one of our own in either layout (backbones/layout.py); None is the settings'. The rest is for
@@ -338,7 +339,7 @@ def backbone_of(
 
     Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
     """
-    extras = bool(weights or loras or cache or compiled or exact)
+    extras = bool(weights or loras or cache or compiled or exact or context_noise is not None or quantise)
     if model is None and not extras:
         return default_backbone(settings)
     name, folder = settings.model if model is None else str(model), settings.weights
@@ -350,11 +351,20 @@ def backbone_of(
 
         folder = locate(name)
         if not is_ours(folder):
-            chosen = Extras(weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact)
+            chosen = Extras(
+                weights=weights,
+                loras=loras,
+                cache=cache,
+                compile=compiled,
+                exact=exact,
+                context_noise=context_noise,
+                quantise=quantise,
+            )
             return open_checkpoint(name, settings, chosen)
     if extras:
         raise InputError(
-            "weights, LoRAs, cache, compiling and exactness are for an open checkpoint; name it as the model"
+            "weights, LoRAs, cache, context noise, quantising, compiling and exactness are for an open checkpoint; "
+            "name it as the model"
         )
     from haneul.backbones.native import own
 

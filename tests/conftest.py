@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,38 @@ def codec(tiny: Recipe) -> Codec:
 def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Open checkpoints compute in float32, as what they are compared with does, on any processor."""
     monkeypatch.setattr("haneul.model.precision.fast_dtype", lambda device="cpu": torch.float32)
+
+
+@pytest.fixture
+def cosmos_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What diffusers asks of torchvision for Cosmos, and a guardrail; neither is among the tests' packages."""
+    import tiny_open
+    from diffusers.models.controlnets import controlnet_cosmos
+    from diffusers.models.transformers import transformer_cosmos
+    from diffusers.pipelines.cosmos import (
+        pipeline_cosmos2_5_predict,
+        pipeline_cosmos2_5_transfer,
+        pipeline_cosmos2_video2world,
+        pipeline_cosmos_text2world,
+    )
+
+    from haneul.backbones.open import folder
+
+    def resize(mask: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
+        return torch.nn.functional.interpolate(mask, size)
+
+    of = SimpleNamespace(functional=SimpleNamespace(resize=resize), InterpolationMode=SimpleNamespace(NEAREST=0))
+    for module in (transformer_cosmos, controlnet_cosmos):
+        monkeypatch.setattr(module, "transforms", of, raising=False)
+    read = SimpleNamespace(to_tensor=lambda one: torch.from_numpy(np.array(one)).permute(2, 0, 1) / 255.0)
+    vision = SimpleNamespace(transforms=SimpleNamespace(functional=read))
+    monkeypatch.setattr(pipeline_cosmos2_5_predict, "torchvision", vision, raising=False)
+    for module in (
+        pipeline_cosmos_text2world, pipeline_cosmos2_video2world, pipeline_cosmos2_5_predict,
+        pipeline_cosmos2_5_transfer,
+    ):  # fmt: skip
+        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_open.Guard)
+    monkeypatch.setattr(folder, "_check_installed", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

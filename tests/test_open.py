@@ -12,7 +12,6 @@ from typing import Any
 import diffusers
 import numpy as np
 import pytest
-import tiny_open
 import torch
 from asking import PROMPT, SIDES, Frames, Saved, asked, frames_of
 from PIL import Image
@@ -24,29 +23,6 @@ from haneul.backbones.open.extras import Extras
 from haneul.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("in_float32")
-
-
-@pytest.fixture
-def cosmos_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What diffusers asks of torchvision for Cosmos, and a guardrail; neither is among the tests' packages."""
-    from diffusers.models.transformers import transformer_cosmos
-    from diffusers.pipelines.cosmos import (
-        pipeline_cosmos2_5_predict,
-        pipeline_cosmos2_video2world,
-        pipeline_cosmos_text2world,
-    )
-
-    def resize(mask: torch.Tensor, size: list[int], **_: Any) -> torch.Tensor:
-        return torch.nn.functional.interpolate(mask, size)
-
-    of = SimpleNamespace(functional=SimpleNamespace(resize=resize), InterpolationMode=SimpleNamespace(NEAREST=0))
-    monkeypatch.setattr(transformer_cosmos, "transforms", of, raising=False)
-    read = SimpleNamespace(to_tensor=lambda one: torch.from_numpy(np.array(one)).permute(2, 0, 1) / 255.0)
-    vision = SimpleNamespace(transforms=SimpleNamespace(functional=read))
-    monkeypatch.setattr(pipeline_cosmos2_5_predict, "torchvision", vision, raising=False)
-    for module in (pipeline_cosmos_text2world, pipeline_cosmos2_video2world, pipeline_cosmos2_5_predict):
-        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_open.Guard)
-    monkeypatch.setattr(folder, "_check_installed", lambda *_: None)
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Frames:
@@ -202,7 +178,10 @@ MADE = {
         "text-to-video": "text clips", "image-to-video": "picture clips", "extend": "clips clips",
         "backward": "clips clips", "connect": "clips clips", "keyframes": "clips", "blend": "clips",
     },
-    "skyreels": {"text-to-video": "text picture", "connect": "kept ends kept", "keyframes": "ends picture"},
+    "skyreels": {
+        "text-to-video": "text history history", "extend": "kept history history history",
+        "connect": "kept ends kept", "keyframes": "ends history history",
+    },
 }  # fmt: skip
 LENGTH = {
     "text-to-image": 1, "remix": CLIP, "inpaint": CLIP, "blend": CLIP, "extend": 24, "connect": 20, "keyframes": 16,

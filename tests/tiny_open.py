@@ -198,7 +198,7 @@ def ltx2() -> tuple[Any, Parts]:
                 latent_channels=4, block_out_channels=(8,), decoder_block_out_channels=(8,), layers_per_block=(1,),
                 decoder_layers_per_block=(1, 1), spatio_temporal_scaling=(True,),
                 decoder_spatio_temporal_scaling=(True,), decoder_inject_noise=(False, False),
-                downsample_type=("spatial",), upsample_residual=(False,), upsample_factor=(1,),
+                downsample_type=("spatiotemporal",), upsample_residual=(False,), upsample_factor=(1,),
                 timestep_conditioning=False, patch_size=8, patch_size_t=1, encoder_causal=True, decoder_causal=False,
             )
         ),
@@ -259,6 +259,11 @@ def cogvideox(channels: int = 4) -> tuple[Any, Parts]:
 
 def cogvideox_i2v() -> tuple[Any, Parts]:
     return d.CogVideoXImageToVideoPipeline, cogvideox(8)[1]
+
+
+def cogvideox_fun() -> tuple[Any, Parts]:
+    """CogVideoX Fun-Control: a control video on channels of its own."""
+    return d.CogVideoXFunControlPipeline, cogvideox(8)[1]
 
 
 def hunyuan_vae(latent: int = 4, **more: Any) -> Any:
@@ -412,12 +417,12 @@ class Guard(d.ModelMixin, d.ConfigMixin):  # type: ignore[misc]
         return frames
 
 
-def cosmos_transformer(channels: int, latent: int, words: int = 32) -> Any:
+def cosmos_transformer(channels: int, latent: int, words: int = 32, **more: Any) -> Any:
     return seeded(
         lambda: d.CosmosTransformer3DModel(
             in_channels=channels, out_channels=latent, num_attention_heads=2, attention_head_dim=16, num_layers=2,
             mlp_ratio=2, text_embed_dim=words, adaln_lora_dim=4, max_size=(4, 32, 32), patch_size=(1, 2, 2),
-            rope_scale=(2.0, 1.0, 1.0), concat_padding_mask=True, extra_pos_embed_type="learnable",
+            rope_scale=(2.0, 1.0, 1.0), concat_padding_mask=True, extra_pos_embed_type="learnable", **more,
         )
     )  # fmt: skip
 
@@ -458,6 +463,20 @@ def cosmos25() -> tuple[Any, Parts]:
     }  # fmt: skip
 
 
+def cosmos25_transfer() -> tuple[Any, Parts]:
+    """Cosmos-Predict 2.5 Transfer: a network beside the denoiser reads a control video."""
+    _, parts = cosmos25()
+    control = seeded(
+        lambda: d.CosmosControlNetModel(
+            n_controlnet_blocks=2, in_channels=20, latent_channels=18, model_channels=32, num_attention_heads=2,
+            attention_head_dim=16, mlp_ratio=2, text_embed_dim=64, adaln_lora_dim=4, patch_size=(1, 2, 2),
+            max_size=(4, 32, 32), rope_scale=(2.0, 1.0, 1.0), extra_pos_embed_type="learnable",
+        )
+    )  # fmt: skip
+    parts |= {"transformer": cosmos_transformer(17, 16, words=64, controlnet_block_every_n=1), "controlnet": control}
+    return d.Cosmos2_5_TransferPipeline, parts
+
+
 def kandinsky(pictured: bool = False) -> tuple[Any, Parts]:
     transformer = seeded(
         lambda: d.Kandinsky5Transformer3DModel(
@@ -477,7 +496,8 @@ def kandinsky(pictured: bool = False) -> tuple[Any, Parts]:
 FAMILIES: dict[str, Callable[[], tuple[Any, Parts]]] = {
     "wan": wan, "wan-i2v": wan_i2v, "wan-clip-i2v": wan_clip_i2v, "wan-ti2v": wan_ti2v, "wan-vace": wan_vace,
     "skyreels": skyreels, "skyreels-t2v": skyreels_t2v, "ltx": ltx, "ltx2": ltx2, "cogvideox": cogvideox,
-    "cogvideox-i2v": cogvideox_i2v, "hunyuan": hunyuan, "hunyuan15": hunyuan15, "hunyuan15-i2v": hunyuan15_i2v,
+    "cogvideox-i2v": cogvideox_i2v, "cogvideox-fun": cogvideox_fun, "cosmos25-transfer": cosmos25_transfer,
+    "hunyuan": hunyuan, "hunyuan15": hunyuan15, "hunyuan15-i2v": hunyuan15_i2v,
     "mochi": mochi, "sana": sana, "cosmos": cosmos, "cosmos2": cosmos2, "cosmos25": cosmos25, "kandinsky": kandinsky,
     "kandinsky-i2v": lambda: kandinsky(pictured=True),
 }  # fmt: skip

@@ -35,9 +35,18 @@ MODEL = (
     click.option("--weights", type=PATH, metavar="FILE", help="Its denoiser from one .safetensors or .gguf file."),
     click.option("--lora", "loras", type=Lora(), multiple=True, help="A LoRA for it, such as film.safetensors=0.8."),
     click.option("--cache", type=float, default=0.0, metavar="SHARE", help="Skip blocks that change less: 0.05."),
+    click.option(
+        "--context-noise", type=float, metavar="SHARE",
+        help="Noise on what a long video's window sees of the last one.  [default: the family's, mostly 0.02]",
+    ),
+    click.option("--quantise", is_flag=True, help="Its denoiser's weights in 8 bits by torchao."),
     click.option("--exact", is_flag=True, help="Bit for bit as plain diffusers makes it: slower."),
     click.option("--compile", "compiled", is_flag=True, help="Compile its blocks first: minutes, then faster."),
 )  # fmt: skip
+
+
+#: Their names.
+HOW = ("model", "weights", "loras", "cache", "context_noise", "quantise", "compiled", "exact")
 
 
 def model_of(given: dict[str, Any]) -> dict[str, Any]:
@@ -46,9 +55,9 @@ def model_of(given: dict[str, Any]) -> dict[str, Any]:
     from haneul import engine
     from haneul.config import load_settings
 
-    how = {name: given.pop(name) for name in ("model", "weights", "loras", "cache", "compiled", "exact")}
+    how = {name: given.pop(name) for name in HOW}
     settings = load_settings()
-    if how["model"] is None and not settings.model and not any(how.values()):
+    if not settings.model and all(value in (None, False, ()) for value in how.values()):
         return given
     backbone = engine.backbone_of(how.pop("model"), settings, **how)
     if (terms := getattr(backbone, "first_use", None)) is not None and (text := terms()):

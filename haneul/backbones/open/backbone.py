@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from haneul.backbones.base import Capabilities, Given, Identity, Progress, Request
-from haneul.backbones.open import family, licences, memory, modes
+from haneul.backbones.open import context, control, family, licences, memory, modes
 from haneul.backbones.open.canvas import Canvas
 from haneul.backbones.open.digest import digest
 from haneul.backbones.open.extras import Extras
@@ -49,7 +50,11 @@ class Open:
         self.settings = settings or load_settings()
         self.extras = extras or Extras()
         self.calls = family.calls(checkpoint)
+        control.check(checkpoint, self.extras)
         self.rules = family.rules(checkpoint)
+        self.smaller = control.downscale(self.extras) if self.calls.reference else 1
+        if self.smaller > 1:  # the reference's sides have to be multiples, too
+            self.rules = replace(self.rules, multiple=self.rules.multiple * self.smaller)
         self.device = device
         self.licence = licences.of(checkpoint)
         self._pipelines: Pipelines | None = None
@@ -59,7 +64,7 @@ class Open:
     def capabilities(self) -> Capabilities:
         """See `Backbone.capabilities`."""
         able = self.calls
-        onward = able.picture or able.clips or able.control
+        onward = able.picture or able.clips or able.control or able.history
         return Capabilities(
             modes=modes.available(able, self.slides),
             max_size=(1920, 1920),
@@ -136,7 +141,13 @@ class Open:
             device = self.device or machine.usual_device()
             dtype = str(fast_dtype(device)).removeprefix("torch.")
             self._plans = memory.plans(
-                self.checkpoint, self.rules, frames=frames, size=size, device=device, dtype=dtype
+                self.checkpoint,
+                self.rules,
+                frames=frames,
+                size=size,
+                device=device,
+                dtype=dtype,
+                quantised=self.extras.quantise,
             )
             self._placed(memory.choose(self._plans, machine.free_memory(device)))
         assert self._pipelines is not None
@@ -177,6 +188,11 @@ class Open:
             )
         total = max(1, round(request.seconds * self.rules.fps))
         found = modes.pieces(request, total, self.calls, self.rules, self.slides)
+        if any(control.needs_lora(self.calls, piece, self.extras) for piece in found):
+            raise InputError(
+                "this checkpoint follows a scene only with a control LoRA (an IC-LoRA for depth, edges or the like); "
+                "give one with --lora"
+            )
         return self._made(request, found, total, progress)
 
     def _made(self, request: Request, found: list[Piece], total: int, progress: Progress | None) -> Iterator[Frames]:
@@ -245,19 +261,33 @@ class Open:
 
     def _media(self, pipeline: Pipeline, piece: Piece, canvas: Canvas, request: Request) -> dict[str, Any]:
         """What a call is given besides text."""
+        level = context.level(pipeline, self.extras.context_noise)
+        noise = level if context.noising(pipeline) == "frames" else 0.0
+        given = context.told(pipeline, piece, level)
         if piece.kind == "picture":
-            return {"image": Image.fromarray(canvas[piece.first])}
+            return {"image": Image.fromarray(canvas.seen(piece, piece.first, noise))}
+        if piece.kind == "history":
+            frames = canvas.before(piece, noise)
+            return given | {"video": frames, "overlap_history": len(frames), "base_num_frames": piece.length}
         if piece.kind == "ends":
             return {"image": Image.fromarray(canvas[piece.first]), "last_image": Image.fromarray(canvas.anchor(piece))}
         if piece.kind == "control":
-            return canvas.masked(piece)
+            return canvas.masked(piece, noise)
         if piece.kind == "video":
             return {"video": canvas.whole(piece), "strength": max(noised(request.given), 1.01 / request.steps)}
-        if piece.kind == "clips":
-            from haneul.backbones.open.pipelines import condition
+        if piece.kind == "follow":
+            return control.followed(pipeline, canvas.whole(piece), self.rules.window)
+        if piece.kind in ("clips", "reference"):
+            from haneul.backbones.open.pipelines import class_of, condition
 
-            runs = canvas.runs(piece, self.rules.step)
-            return {"conditions": [condition(pipeline, frames, at, self.rules.step) for at, frames in runs]}
+            if piece.kind == "reference":
+                given |= control.referred(class_of(pipeline), canvas.whole(piece), self.smaller)
+            runs = canvas.runs(piece, self.rules.step, noise)
+            told = context.noising(pipeline) == "strength" and context.seen_again(piece)
+            keep = {0: 1 - level} if told else {}  # where in the piece -> how clean it is told to be
+            return given | {
+                "conditions": [condition(pipeline, run, at, self.rules.step, keep.get(at, 1.0)) for at, run in runs]
+            }
         if piece.kind == "turn":
             from haneul.backbones.open.loops import turning
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from haneul.backbones.base import Request
-from haneul.backbones.open import modes
+from haneul.backbones.open import context, modes
 from haneul.backbones.open.modes import Piece
 from haneul.errors import CheckpointError
 from haneul.video.timeline import fit
@@ -35,6 +35,15 @@ class Canvas:
         which, i = self.known[at]
         return fit(self.request.given[which].frames[i], self.size)
 
+    def seen(self, piece: Piece, at: int, noise: float) -> NDArray[np.uint8]:
+        """A frame as a piece sees it: with a share of noise, where it is from the piece before and not shown again."""
+        again = at < piece.first + context.seen_again(piece)
+        return context.noised(self[at], noise if again else 0.0, self.request.seed, piece.first, at)
+
+    def before(self, piece: Piece, noise: float) -> list[Image.Image]:
+        """The frames that a piece goes on from."""
+        return [Image.fromarray(self.seen(piece, at, noise)) for at in range(piece.first, piece.show)]
+
     def there(self, at: int) -> bool:
         """Whether a frame is given or made."""
         at = self._turned(at)
@@ -55,8 +64,9 @@ class Canvas:
                     break
         return found
 
-    def masked(self, piece: Piece) -> dict[str, Any]:
-        """A piece's frames as far as they are there, and a mask that is white where they are not."""
+    def masked(self, piece: Piece, noise: float = 0.0) -> dict[str, Any]:
+        """A piece's frames as far as they are there, and a mask that is white where they are not. `noise`: on those
+        that are seen again."""
         w, h = self.size
         video, mask = [], []
         for at in range(piece.first, piece.first + piece.length):
@@ -66,7 +76,7 @@ class Canvas:
                 video.append(Image.fromarray(followed))
                 mask.append(Image.new("L", (w, h), 255))
                 continue
-            frame = self[at] if self.there(at) else None if box is None else box[0]
+            frame = self.seen(piece, at, noise) if self.there(at) else None if box is None else box[0]
             hidden = np.zeros((h, w), np.uint8)
             if frame is None:
                 hidden[:] = 255
@@ -94,9 +104,10 @@ class Canvas:
                 return fit(one.frames[i], self.size)
         return None
 
-    def runs(self, piece: Piece, step: int) -> list[tuple[int, list[Image.Image]]]:
+    def runs(self, piece: Piece, step: int, noise: float = 0.0) -> list[tuple[int, list[Image.Image]]]:
         """Where in a piece frames are there, and those frames: as many at a time as latent frames take. A run that does
-        not begin with a latent frame is told from the next one on, or as the picture that it begins with."""
+        not begin with a latent frame is told from the next one on, or as the picture that it begins with. `noise`: on
+        those that are seen again."""
         found: list[tuple[int, list[Image.Image]]] = []
         at, end = piece.first, piece.first + piece.length
         while at < end:
@@ -108,7 +119,7 @@ class Canvas:
                 count = (last - start - 1) // step * step + 1
                 if start != piece.first and count < 2 * step + 1:
                     start, count = at, 1
-                frames = [Image.fromarray(self[i]) for i in range(start, start + count)]
+                frames = [Image.fromarray(self.seen(piece, i, noise)) for i in range(start, start + count)]
                 found.append((start - piece.first, frames))
             at = max(last, at + 1)
         return found

@@ -53,6 +53,9 @@ class Calls:
     clips: sources.Pipeline | None = None  #: frames anywhere, as a list of conditions
     control: sources.Pipeline | None = None  #: a video and a mask of what is made anew in it
     video: sources.Pipeline | None = None  #: a video, and how much of it is noised
+    follow: sources.Pipeline | None = None  #: a control video, whole
+    reference: sources.Pipeline | None = None  #: a control video that a LoRA looks at
+    history: sources.Pipeline | None = None  #: the last frames of a video that it goes on from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +117,15 @@ def _given(pipeline: sources.Pipeline) -> str | None:
     call = pipeline.call
     if "prompt" not in call or not pipeline.makes_video:
         return None
-    asked = {name for name, default in call.items() if default is sources.REQUIRED} - {"prompt", "image", "video"}
-    if asked:
+    asked = {name for name, default in call.items() if default is sources.REQUIRED}
+    if asked - {"prompt", "image", "video", "controls"}:
         return None
+    if pipeline.follows is not None:
+        return "follow"
+    if "reference_conditions" in call:
+        return "reference" if "conditions" in call else None
+    if "overlap_history" in call and "video" in call:
+        return "history"
     if "mask" in call and "video" in call:
         return "control"
     if "conditions" in call:
@@ -149,7 +158,7 @@ def _fits(checkpoint: Checkpoint, pipeline: sources.Pipeline) -> bool:
     pictured = own if kind == "text" else pipeline
     if kind == "text" and mine == "video":
         return True
-    if own.name.removesuffix("Pipeline") in pipeline.name and "DiffusionForcing" in own.name:
+    if "DiffusionForcing" in own.name and "DiffusionForcing" in pipeline.name:
         return True  # Diffusion Forcing is a noise level for each frame (arXiv:2407.01392)
     if "expand_timesteps" in pipeline.parts:
         return bool(checkpoint.config.get("expand_timesteps"))
@@ -186,7 +195,7 @@ def rules(checkpoint: Checkpoint) -> Rules:
     if checkpoint.vae.kind == "AutoencoderKLCogVideoX":
         step *= 2  # it decodes latent frames in pairs besides the first one; an even number of them comes out longer
     patch = _patch(denoiser)
-    frames = own.call.get(own.frames) if own.frames else None
+    frames = (own.call.get(own.frames) if own.frames else None) or own.call.get("num_frames_per_chunk")
     window = WINDOWS.get(own.package) or frames or denoiser.get("sample_frames") or 16 * step + 1
     return Rules(
         fps=_rate(checkpoint),

@@ -35,6 +35,7 @@ class Header:
 
     path: Path
     tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(repr=False)  #: name -> (dtype, shape)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)  #: what its makers wrote into it
 
     @property
     def parameters(self) -> int:
@@ -128,6 +129,11 @@ def pipeline_of(index: Mapping[str, Any], name: str) -> sources.Pipeline:
     if not isinstance(kind, str):
         raise CheckpointError(f"the {INDEX} of {name} names no pipeline (_class_name); fetch the checkpoint again")
     pipeline = sources.pipeline(kind)
+    if pipeline is None and "FunControl" in kind:
+        raise CheckpointError(
+            f"{name} is made for {kind}, which the installed diffusers does not have; use a VACE checkpoint, which "
+            "follows a scene as well"
+        )
     if pipeline is None:
         raise CheckpointError(
             f"the installed diffusers has no {kind}, which {name} needs; update it: pip install -U diffusers"
@@ -169,10 +175,11 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise CheckpointError(f"the header of {path} is damaged; {again}") from error
-    tensors, ends = {}, 0
+    tensors, ends, metadata = {}, 0, {}
     try:
         for key, entry in table.items():
             if key == "__metadata__":
+                metadata = {str(name): str(value) for name, value in entry.items()}
                 continue
             shape = tuple(int(n) for n in entry["shape"])
             first, last = entry["data_offsets"]
@@ -184,7 +191,7 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"the header of {path} is damaged; {again}") from error
     if size != 8 + length + ends:
         raise CheckpointError(f"{path} has {size} bytes and should have {8 + length + ends}; {again}")
-    return Header(path=path, tensors=tensors)
+    return Header(path=path, tensors=tensors, metadata=metadata)
 
 
 def read_json(path: Path) -> dict[str, Any]:

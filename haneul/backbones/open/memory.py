@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from haneul.backbones.open import quantise
 from haneul.backbones.open.family import Rules, compression
 from haneul.backbones.open.folder import Checkpoint, Part
 
@@ -34,6 +35,7 @@ class Plan:
     place: Place = "whole"
     tiled: bool = False  #: decoded in tiles
     fp8: bool = False  #: the denoiser's weights kept in eight bits and computed in `dtype`
+    int8: bool = False  #: the denoiser's linear layers quantised by torchao and computed in `dtype`
     peak: int = 0  #: bytes on the device, estimated
     why: str = ""
 
@@ -42,6 +44,7 @@ class Plan:
         where = {"whole": "all of it", "parts": "the part that computes", "layers": "the layer that computes"}
         more = [self.dtype]
         more += ["weights kept in 8 bits"] if self.fp8 else []
+        more += ["weights in 8 bits by torchao"] if self.int8 else []
         more += ["decoded in tiles"] if self.tiled else []
         return (
             f"{where[self.place]} on {self.device}, {', '.join(more)}; about {self.peak / GIB:.1f} GiB at the peak"
@@ -86,34 +89,53 @@ def decoding(checkpoint: Checkpoint, frames: int, size: tuple[int, int], dtype: 
 
 
 def plans(
-    checkpoint: Checkpoint, rules: Rules, *, frames: int, size: tuple[int, int], device: str, dtype: str
+    checkpoint: Checkpoint, rules: Rules, *, frames: int, size: tuple[int, int], device: str, dtype: str,
+    quantised: bool = False,
 ) -> list[Plan]:  # fmt: skip
-    """Every way to run a video of `frames` and `size`, the fastest first and the most frugal last."""
+    """Every way to run a video of `frames` and `size`, the fastest first and the most frugal last.
+
+    Moving a part at a time to the device changes no picture and costs seconds, so it comes before eight bits, and eight
+    bits before moving a layer at a time, which costs seconds at every step. Eight bits are torchao's where it is
+    installed, else numbers of eight bits that are widened before each layer. `quantised`: in every plan, as asked for.
+    """
     sizes = {name: weights(part, dtype) for name, part in checkpoint.parts.items()}
     all_of_it, largest = sum(sizes.values()), max(sizes.values(), default=0)
     denoisers = [name for name in ("transformer", "transformer_2", "unet") if name in sizes]
     compute = denoising(checkpoint, rules, frames, size, dtype)
     whole, tiles = (decoding(checkpoint, frames, size, dtype, tiled=tiled) for tiled in (False, True))
     spare = [n for name, n in sizes.items() if name not in denoisers]
-    half = sum(sizes[name] for name in denoisers) // max(1, BYTES[dtype])  # in eight bits
+    torchao = quantised or quantise.installed()
+    over = quantise.OVER if torchao else 1.0
 
-    def plan(place: Place, peak: int, *, tiled: bool = True, fp8: bool = False) -> Plan:
-        return Plan(device=device, dtype=dtype, place=place, tiled=tiled, fp8=fp8, peak=peak)
+    def eight(name: str) -> int:
+        """Bytes of a denoiser in eight bits."""
+        return int(sizes[name] / BYTES[dtype] * over)
+
+    if quantised:
+        sizes |= {name: eight(name) for name in denoisers}
+        all_of_it, largest = sum(sizes.values()), max(sizes.values(), default=0)
+
+    def plan(place: Place, peak: int, *, tiled: bool = True, bits: bool = False) -> Plan:
+        int8, fp8 = quantised or (bits and torchao), bits and not torchao
+        return Plan(device=device, dtype=dtype, place=place, tiled=tiled, fp8=fp8, int8=int8, peak=peak)
 
     found = [
         plan("whole", all_of_it + max(compute, whole), tiled=False),
         plan("whole", all_of_it + max(compute, tiles)),
     ]
     if device == "cpu":
-        found.append(plan("whole", half + sum(spare) + max(compute, tiles), fp8=True))
-        return found
+        less = sum(eight(name) for name in denoisers) + sum(spare) + max(compute, tiles)
+        return found if quantised else [*found, plan("whole", less, bits=True)]
     each = max((sizes[name] for name in denoisers), default=0)
-    found += [
-        plan("parts", max(largest, each + compute, sizes.get("vae", 0) + tiles)),
-        plan("parts", max(*spare, 0, each // BYTES[dtype] + compute, sizes.get("vae", 0) + tiles), fp8=True),
+    found.append(plan("parts", max(largest, each + compute, sizes.get("vae", 0) + tiles)))
+    if quantised:  # layer by layer diffusers moves no quantised weights
+        return found
+    each = max((eight(name) for name in denoisers), default=0)
+    return [
+        *found,
+        plan("parts", max(*spare, 0, each + compute, sizes.get("vae", 0) + tiles), bits=True),
         plan("layers", largest // 20 + max(compute, tiles)),
     ]
-    return found
 
 
 def choose(found: list[Plan], free: int) -> Plan:
@@ -124,6 +146,8 @@ def choose(found: list[Plan], free: int) -> Plan:
             why = f"{free / GIB:.1f} GiB are free"
             if i:
                 why += f", and keeping more of it there would take {found[i - 1].peak / GIB:.1f}"
+            if plan.int8 and not found[0].int8:
+                why += "; quantised, since moving a layer at a time would cost more at every step"
             return _because(plan, why)
     last = found[-1]
     return _because(last, f"only {free / GIB:.1f} GiB are free, which may not be enough")
@@ -131,8 +155,8 @@ def choose(found: list[Plan], free: int) -> Plan:
 
 def after(found: list[Plan], plan: Plan) -> Plan | None:
     """The next cheaper plan after one that ran out of memory."""
-    order = [(one.place, one.tiled, one.fp8) for one in found]
-    following = found[order.index((plan.place, plan.tiled, plan.fp8)) + 1 :]
+    order = [(one.place, one.tiled, one.fp8, one.int8) for one in found]
+    following = found[order.index((plan.place, plan.tiled, plan.fp8, plan.int8)) + 1 :]
     return _because(following[0], "the plan before it ran out of memory") if following else None
 
 

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from haneul.backbones.base import MODES, Given, Request
+from haneul.backbones.open import context
+from haneul.backbones.open.context import State
 from haneul.backbones.open.family import Calls, Rules
 from haneul.errors import InputError
 
-State = Literal["native", "built", "unavailable"]
-Kind = Literal["text", "picture", "ends", "clips", "control", "video", "turn", "kept"]
+Kind = Literal["text", "picture", "ends", "clips", "control", "video", "history", "follow", "reference", "turn", "kept"]
 #: Latent frames of a window that the next one is given again, where it can be given frames.
 OVERLAP = 2
 #: A video that follows what our world simulated (world/guide.py): Haneul's own model is trained on it instead.
 GUIDED = "guided"
+LONG = "long-video"  #: what is longer than the checkpoint makes at a time, in any mode
 #: How much of a given frame must stay for it to count as given, where a checkpoint knows only given and not given.
 GIVEN = 0.75
 
@@ -67,12 +69,14 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
     text = able.text or able.control
     made["text-to-video"] = native("text alone") if text else lacking("no picture")
     if not text:
-        made["text-to-video"] = Way(state="unavailable", how="this checkpoint begins with a picture")
+        begins = "follows a control video (--guide)" if able.follow else "begins with a picture"
+        made["text-to-video"] = Way(state="unavailable", how=f"this checkpoint {begins}")
     made["text-to-image"] = built("a video of one frame") if text else made["text-to-video"]
     picture = some or able.picture
     made["image-to-video"] = native(frames or "a first frame") if picture else lacking("a picture")
     made["extend"] = (
         native(frames) if some
+        else native("goes on from the last frames; before the first one it cannot") if able.history
         else built("goes on from the last frame; before the first one it cannot") if able.picture
         else lacking("a picture")
     )  # fmt: skip
@@ -108,16 +112,19 @@ def table(able: Calls, sliding: bool) -> Mapping[str, Way]:
         else lacking("a video to noise, or a first and last frame")
     )  # fmt: skip
     made[GUIDED] = (
-        native("a control video") if able.control
+        native("a control video") if able.control or able.follow
+        else native("a reference video, with a LoRA that was made for it (--lora FILE)") if able.reference
         else built("the guiding video is noised") if able.video
         else lacking("a control video, or a video to noise")
     )  # fmt: skip
-    return {mode: made[mode] for mode in (*MODES, GUIDED)}
+    state, how = context.way(able)
+    made[LONG] = Way(state=state, how=how)
+    return {mode: made[mode] for mode in (*MODES, GUIDED, LONG)}
 
 
 def available(able: Calls, sliding: bool) -> tuple[str, ...]:
     """The modes that can be made."""
-    return tuple(mode for mode, way in table(able, sliding).items() if way.state != "unavailable")
+    return tuple(mode for mode, way in table(able, sliding).items() if way.state != "unavailable" and mode != LONG)
 
 
 def pieces(request: Request, total: int, able: Calls, rules: Rules, sliding: bool) -> list[Piece]:
@@ -133,6 +140,8 @@ def pieces(request: Request, total: int, able: Calls, rules: Rules, sliding: boo
         return list(_loop(total, able, rules, sliding))
     if not known and not request.given:
         return list(_from_text(total, able, rules))
+    if request.mode == GUIDED and not able.control and (able.follow or able.reference):
+        return list(_followed(total, able, rules))
     noised = able.video is not None and request.mode in ("remix", "inpaint", "blend", GUIDED)
     if noised and not (request.mode in ("inpaint", GUIDED) and able.control):
         return list(_windows("video", total, rules, overlap=0))
@@ -168,6 +177,20 @@ def _windows(kind: Kind, total: int, rules: Rules, *, overlap: int) -> Iterator[
         first = last + 1 - overlap
 
 
+def _followed(total: int, able: Calls, rules: Rules) -> Iterator[Piece]:
+    """A video that follows a control video in another way than by a mask."""
+    if able.follow is None:
+        yield from _windows("reference", total, rules, overlap=OVERLAP * rules.step + 1)
+        return
+    length = rules.length(max(total, 2))  # Transfer makes nothing of a single frame
+    if length > rules.window and "num_frames_per_chunk" not in able.follow.call:
+        raise InputError(
+            f"this checkpoint follows a control video for {rules.window / rules.fps:.2f} s at a time and knows nothing "
+            "of what came before; ask for less"
+        )
+    yield Piece(kind="follow", first=0, last=total - 1, show=0, length=length)
+
+
 def _from_text(total: int, able: Calls, rules: Rules) -> Iterator[Piece]:
     """The first window from the text alone, the rest from what is there by then."""
     if able.text is None:  # a mask over everything
@@ -184,6 +207,10 @@ def _onward(last: int, end: int, able: Calls, rules: Rules) -> Iterator[Piece]:
     if able.control or able.clips:
         kind: Kind = "control" if able.control else "clips"
         overlap = min(OVERLAP * rules.step + 1, rules.window - rules.step)
+    elif able.history and (last or not able.picture):
+        kind = "history"
+        most = min(context.HISTORY, rules.window - rules.step, last + 1)
+        overlap = (most - 1) // rules.step * rules.step + 1
     elif able.picture:
         kind, overlap = "picture", 1
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import transformers
 from PIL import Image
 
 from haneul.backbones.base import Progress
-from haneul.backbones.open import speed
+from haneul.backbones.open import quantise, speed
 from haneul.backbones.open.extras import Extras
 from haneul.backbones.open.folder import Checkpoint, read_header
 from haneul.backbones.open.memory import Plan
@@ -46,6 +46,11 @@ class Pipelines:
         with loading(self.checkpoint.name):
             if self.extras.weights is not None:
                 given["transformer"] = self._single(self.extras.weights, dtype)
+            if self.plan.int8:
+                names = [name for name in speed.DENOISERS if name in self.checkpoint.parts and name not in given]
+                mapping = {name: quantise.config() for name in names}
+                if mapping:
+                    given["quantization_config"] = diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
             return class_of(self.checkpoint.pipeline).from_pretrained(
                 self.checkpoint.folder, dtype=kinds, use_safetensors=True, local_files_only=True, **given
             )
@@ -59,6 +64,8 @@ class Pipelines:
         more: dict[str, Any] = {}
         if file.suffix.lower() == ".gguf":
             more["quantization_config"] = diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
+        elif self.plan.int8:
+            more["quantization_config"] = quantise.config()
         return cls.from_single_file(
             str(file),
             config=str(self.checkpoint.folder),
@@ -135,7 +142,7 @@ class Pipelines:
         pipe = self.get(pipeline)
         if "guidance_scale" in given and "guidance_scale" not in pipeline.call:
             pipe.guider = pipe.guider.new(guidance_scale=given.pop("guidance_scale"))
-        with quiet(), torch.no_grad(), _telling(pipe, tell):
+        with quiet(), torch.no_grad(), _telling(pipe, tell), _drawing(given):
             try:
                 return pipe(**given)
             except torch.OutOfMemoryError as error:
@@ -151,6 +158,18 @@ class Pipelines:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def _drawing(given: Mapping[str, Any]) -> Iterator[None]:
+    """Where a call draws from the process's own generator (SkyReels-V2's noise on the context), it draws what the
+    seed of the call's generator says, and the process's own stays where it was."""
+    if "addnoise_condition" not in given:
+        yield
+        return
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(given["generator"].initial_seed())
+        yield
 
 
 def layers_in(lora: Path) -> int:
@@ -185,14 +204,16 @@ def class_of(pipeline: Pipeline) -> Any:
     return found
 
 
-def condition(pipeline: Pipeline, pictures: list[Image.Image], at: int, step: int) -> Any:
-    """Given frames from frame `at` on, in the form that the pipeline's `conditions` take."""
+def condition(pipeline: Pipeline, pictures: list[Image.Image], at: int, step: int, strength: float = 1.0) -> Any:
+    """Given frames from frame `at` on, in the form that the pipeline's `conditions` take. `strength`: how clean they
+    are, from 0 to 1."""
     module = importlib.import_module(class_of(pipeline).__module__)
     cls: Any = next(v for k, v in vars(module).items() if k.endswith("VideoCondition") and isinstance(v, type))
     if "frame_index" in cls.__dataclass_fields__:
         one = {"image": pictures[0]} if len(pictures) == 1 else {"video": pictures}
-        return cls(frame_index=at, **one)
-    return cls(frames=pictures, index=-(-at // step))  # in latent frames: the first one is one frame, the rest `step`
+        return cls(frame_index=at, strength=strength, **one)
+    index = -(-at // step)  # in latent frames: the first one is one frame, the rest `step`
+    return cls(frames=pictures, index=index, strength=strength)
 
 
 @contextmanager

@@ -46,7 +46,14 @@ class Pipeline:
     @property
     def makes_video(self) -> bool:
         """Whether a number of frames can be asked for, or a video is made anew."""
-        return self.frames is not None or "video" in self.call
+        return self.frames is not None or "video" in self.call or self.follows is not None
+
+    @property
+    def follows(self) -> str | None:
+        """The parameter for a control video that is taken whole, as a list of pictures."""
+        if "controls" in self.call:
+            return "controls"
+        return "control_video" if "control_video" in self.call and self.frames is None else None
 
     @property
     def frames(self) -> str | None:

@@ -12,6 +12,7 @@ import torch
 
 from haneul.backbones.open import convolve, once, padding
 
+DENOISERS = ("transformer", "transformer_2")  #: as pipelines of diffusers call them
 KEPT = 16  #: texts whose embeddings are kept
 #: How pipelines of diffusers call what turns a text into embeddings.
 _ENCODES = re.compile(r"encode_prompt|_get_(?!image)\w+_embeds|_encode_prompt_\w+")
@@ -107,6 +108,4 @@ def compile_blocks(pipe: Any) -> list[str]:
 
 def denoisers(pipe: Any) -> list[Any]:
     """The networks that are asked at every step."""
-    return [
-        part for part in (getattr(pipe, name, None) for name in ("transformer", "transformer_2")) if part is not None
-    ]
+    return [part for part in (getattr(pipe, name, None) for name in DENOISERS) if part is not None]
