@@ -335,10 +335,8 @@ def backbone_of(
 ) -> Backbone:  # fmt: skip
     """A model by its name: "" is the bundled one, a folder or a name of the hub (owner/name) an open checkpoint
     (backbones/open), or one of our own in either layout (backbones/layout.py); None is the settings'. The rest is for
-    open checkpoints, see `backbones.open.extras.Extras`.
-
-    Raises CheckpointError for what is no model, InputError where the extra `open` is not installed.
-    """
+    open checkpoints, see `backbones.open.extras.Extras`. Raises CheckpointError for what is no model, InputError where
+    the extra `open` is not installed."""
     extras = bool(weights or loras or cache or compiled or exact or context_noise is not None or quantise)
     if model is None and not extras:
         return default_backbone(settings)
@@ -352,20 +350,12 @@ def backbone_of(
         folder = locate(name)
         if not is_ours(folder):
             chosen = Extras(
-                weights=weights,
-                loras=loras,
-                cache=cache,
-                compile=compiled,
-                exact=exact,
-                context_noise=context_noise,
+                weights=weights, loras=loras, cache=cache, compile=compiled, exact=exact, context_noise=context_noise,
                 quantise=quantise,
-            )
+            )  # fmt: skip
             return open_checkpoint(name, settings, chosen)
     if extras:
-        raise InputError(
-            "weights, LoRAs, cache, context noise, quantising, compiling and exactness are for an open checkpoint; "
-            "name it as the model"
-        )
+        raise InputError("weights, LoRAs, cache and the like are for an open checkpoint; name it as the model")
     from haneul.backbones.native import own
 
     return own(folder, settings)

@@ -13,6 +13,7 @@ from typing import Any
 import diffusers
 import torch
 import transformers
+from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 from PIL import Image
 
 from haneul.backbones.base import Progress
@@ -50,7 +51,7 @@ class Pipelines:
                 names = [name for name in speed.DENOISERS if name in self.checkpoint.parts and name not in given]
                 mapping = {name: quantise.config() for name in names}
                 if mapping:
-                    given["quantization_config"] = diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
+                    given["quantization_config"] = PipelineQuantizationConfig(quant_mapping=mapping)
             return class_of(self.checkpoint.pipeline).from_pretrained(
                 self.checkpoint.folder, dtype=kinds, use_safetensors=True, local_files_only=True, **given
             )
