@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import haneul
+from haneul.backbones.live import Live
 from haneul.backbones.native import Native
 from haneul.config import Settings
+from haneul.evals.play import pan, played, ride_of
 from haneul.video.io import probe
+from haneul.world.rides import ride_spec
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +49,18 @@ def test_the_setting_follows_the_prompt(nano: Native) -> None:
     assert snow.mean() > space.mean() + 60
     assert sea[2] - sea[0] > desert[2] - desert[0] + 20
     assert np.isfinite(mean).all()
+
+
+def test_the_bundled_world_is_steered_and_lasts() -> None:
+    """Held-out combinations: the country moves right while the car steers left and left while it steers right; and
+    after half a minute of both there is as much light, and as much to see, as at the start."""
+    live = Live()
+    for number in (0, 3):
+        spec = ride_spec(10_000 + number, 10.0, kind="car", only_held_out=True)
+        left, right = (played(live, spec, steer, 1.0, seconds=4.0)[18:] for steer in (-1.0, 1.0))
+        assert pan(left) > 1 > -1 > pan(right)
+    ride = ride_of(live, spec)
+    frames = [ride.picture(ride.next(float(t // 24 % 3 - 1), 1.0)).astype(float) for t in range(30 * live.fps)]
+    first, last = np.stack(frames[12:60]), np.stack(frames[-48:])
+    assert abs(last.mean() - first.mean()) < 25
+    assert 0.6 < last.std() / first.std() < 1.7

@@ -136,15 +136,12 @@ class Ride:
         actions = torch.tensor([[min(max(float(steer), -1.0), 1.0), min(max(float(go), 0.0), 1.0)]])
         model, concepts = self.live.model, self.scene.concepts
         with fast():
-            how = self.drawing
             step, self._going = model.going(actions, self._rider, self._going)
             ahead, left, turn = step[0].tolist() if self._past.frames else (0.0, 0.0, 0.0)
             sight = torch.from_numpy(self.way.go((ahead, left, turn)))[None]
-            frame = model.draw(
-                self._past, actions, concepts, self._rider, sight,
-                steps=how.steps if self._past.frames else how.first_steps, sigma=how.sigma, generator=self._generator,
+            frame, self._past = model.play(
+                self._past, actions, concepts, self._rider, sight, self.drawing, self._generator
             )  # fmt: skip
-            self._past = model.see(self._past, frame, actions, concepts, sight, sigma=how.sigma)
         return frame[0]
 
     def picture(self, frame_SC: Tensor) -> NDArray[np.uint8]:

@@ -69,17 +69,19 @@ class LiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How weights are best played: evaluations for a frame, for the one that begins all, and how disturbed frames are
-    said to be that are seen, in a difference's spread. Of weights that learned for an hour one evaluation is best: more
-    add noise to every frame (docs/log.md)."""
+    """How weights are best played: evaluations for a frame, for the one that begins all, how disturbed frames are said
+    to be that are seen, in a difference's spread, and how much of each frame is what the model would begin with there,
+    so that nothing grows from frame to frame. Of weights that learned for an hour one evaluation is best: more add
+    noise to every frame (docs/log.md)."""
 
     steps: int = 1
     first_steps: int = 1
     sigma: float = 0.1
+    anchor: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0:
-            raise ValueError("a frame takes at least one evaluation, and no disturbance is below 0")
+        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0 or not 0 <= self.anchor <= 1:
+            raise ValueError("a frame takes at least one evaluation; no disturbance is below 0, no share above 1")
 
 
 @dataclass
@@ -309,6 +311,19 @@ class LiveModel(nn.Module):
         return mask.repeat_interleave(S, 0).repeat_interleave(S, 1)
 
     # ---------------------------------------------------------------------------------------------------- playing
+
+    def play(
+        self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, rider_BR: Tensor, sight_BYXK: Tensor, how: Drawing,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Past]:  # fmt: skip
+        """The next frame [B, S, C], drawn and seen, and the past with it."""
+        told = (actions_BA, concepts_BV, rider_BR, sight_BYXK)
+        steps = how.steps if past.frames else how.first_steps
+        frame = self.draw(past, *told, steps=steps, sigma=how.sigma, generator=generator)
+        if past.frames and how.anchor:
+            afresh = self.draw(Past(), *told, steps=how.first_steps, sigma=how.sigma, generator=generator)
+            frame = torch.lerp(frame, afresh, how.anchor)
+        return frame, self.see(past, frame, actions_BA, concepts_BV, sight_BYXK, sigma=how.sigma)
 
     def draw(
         self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, rider_BR: Tensor,

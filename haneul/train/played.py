@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from haneul.model.live import LiveModel, Past
+from haneul.model.live import Drawing, LiveModel, Past
 
 ASTRAY = 40.0  #: latents beyond which a ride is given up
 
@@ -52,7 +52,7 @@ class Company:
     groups: int = 8
     afresh: float = 0.1  # share of turns at which a group begins anew
     nothing: float = 0.5  # share of these that begin with a first frame of the model's own
-    sigma: float = 0.1  # as playing has it
+    how: Drawing = field(default_factory=Drawing)
     playing: dict[int, Played] = field(default_factory=dict)
     turn: int = 0
 
@@ -69,9 +69,8 @@ class Company:
         assert group.past.last is not None  # it has begun
         batch, seen = self.batch_of(now), [group.past.last]
         for t in range(1, frames):
-            told = (batch.actions[:, t], batch.concepts)
-            frame = model.draw(group.past, *told, batch.rider, batch.sight[:, t], steps=1, sigma=self.sigma)
-            group.past = model.see(group.past, frame, *told, batch.sight[:, t], sigma=self.sigma)
+            told = (batch.actions[:, t], batch.concepts, batch.rider, batch.sight[:, t])
+            frame, group.past = model.play(group.past, *told, self.how)
             seen.append(frame)
         group.at += frames - 1
         if not bool(seen[-1].abs().max() < ASTRAY):  # nan too
@@ -81,11 +80,11 @@ class Company:
     def _begin(self, model: LiveModel, frames: int, rng: np.random.Generator) -> Played:
         windows = self.begin(frames, rng)
         first = self.batch_of(_moved(windows, 0, 1))
-        told = (first.actions[:, 0], first.concepts)
-        frame = first.z[:, 0]
+        actions, sight = first.actions[:, 0], first.sight[:, 0]
         if rng.random() < self.nothing:
-            frame = model.draw(Past(), *told, first.rider, first.sight[:, 0], steps=1, sigma=self.sigma)
-        past = model.see(Past(), frame, *told, first.sight[:, 0], sigma=self.sigma)
+            _, past = model.play(Past(), actions, first.concepts, first.rider, sight, self.how)
+        else:
+            past = model.see(Past(), first.z[:, 0], actions, first.concepts, sight, sigma=self.how.sigma)
         return Played(windows=windows, at=0, past=past)
 
 
