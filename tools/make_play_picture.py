@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from haneul.play import Keys, World
@@ -35,13 +36,14 @@ def ride(prompt: str, seed: int) -> list[Image.Image]:
 
 
 def main(folder: Path) -> None:
+    torch.set_num_threads(1)
     rides = [ride(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
     frames = [
         Image.fromarray(np.concatenate([np.asarray(picture) for picture in side], 1))
         for side in zip(*rides, strict=True)
     ]
     frames[0].save(
-        folder / "play.webp", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0, quality=30,
+        folder / "play.webp", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0, quality=22,
         method=6,
     )  # fmt: skip
 
