@@ -24,7 +24,7 @@ PROMPTS = (
 #: seconds, steering
 PLAN = ((2.0, 0.0), (2.0, -1.0), (1.0, 0.0), (2.5, 1.0), (1.5, 0.0), (3.0, -1.0))
 SIZE = (224, 128)
-FPS = 6
+FPS = 4
 
 
 def ride(prompt: str, seed: int) -> list[Image.Image]:
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
         for side in zip(*rides, strict=True)
     ]
     frames[0].save(
-        folder / "play.webp", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0, quality=22,
+        folder / "play.webp", save_all=True, append_images=frames[1:], duration=1000 // FPS, loop=0, quality=18,
         method=6,
     )  # fmt: skip
 
