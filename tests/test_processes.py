@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -60,6 +61,15 @@ def test_a_process_that_dies_is_not_waited_for(how: str, code: str) -> None:
         list(each(die, [how], workers=1))
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """It is heard, which a shell's background job ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_what_runs_at_once(tmp_path: Path) -> None:
     def press() -> None:
         while len(list(tmp_path.iterdir())) < 2:
