@@ -226,7 +226,7 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cosmos_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """What diffusers asks of torchvision for Cosmos, and a guardrail; neither is among the tests' packages."""
-    import tiny_open
+    import tiny_parts
     from diffusers.models.controlnets import controlnet_cosmos
     from diffusers.models.transformers import transformer_cosmos
     from diffusers.pipelines.cosmos import (
@@ -251,7 +251,7 @@ def cosmos_works(monkeypatch: pytest.MonkeyPatch) -> None:
         pipeline_cosmos_text2world, pipeline_cosmos2_video2world, pipeline_cosmos2_5_predict,
         pipeline_cosmos2_5_transfer,
     ):  # fmt: skip
-        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_open.Guard)
+        monkeypatch.setattr(module, "CosmosSafetyChecker", tiny_parts.Guard)
     monkeypatch.setattr(folder, "_check_installed", lambda *_: None)
 
 

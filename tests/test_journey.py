@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from haneul.model import live
 from haneul.model.framecode import FrameCode
 from haneul.model.going import Going
-from haneul.model.live import by_place
+from haneul.model.live import LiveConfig, by_place
 from haneul.train.live import learn_going, read_rides, told_of
 from haneul.world.country import Country
 from haneul.world.journey import SEEN, Journey
 from haneul.world.rides import RIDERS, ride_spec, simulate_ride
 from haneul.world.scene import FPS, GEOM_OBJECT
-from haneul.world.sight import CHANNELS, COLUMNS, ROWS, sight
+from haneul.world.sight import CHANNELS, COLUMNS, POINTS, ROWS, sight
 
 
 def test_a_place_is_the_same_when_somebody_comes_back() -> None:
@@ -36,7 +37,7 @@ def test_a_place_is_the_same_when_somebody_comes_back() -> None:
 def test_what_is_seen_is_what_stands_there() -> None:
     """Distances of a thing ahead against the sum on paper; sky above, ground below with its pattern."""
     journey = Journey("car", "tiled plaza", 1)
-    things = [t for t in journey.things() if abs(math.atan2(t.y, t.x)) < 0.3 and 4 < math.hypot(t.x, t.y) < 14]
+    things = [t for t in journey.things if abs(math.atan2(t.y, t.x)) < 0.3 and 4 < math.hypot(t.x, t.y) < 14]
     assert things, "choose a seed where something stands ahead"
     found = journey.go((0.0, 0.0, 0.0))
     assert found.shape == (ROWS, COLUMNS, CHANNELS)
@@ -86,7 +87,7 @@ def test_nothing_is_gone_through() -> None:
         before = journey.x, journey.y
         journey.go((0.3, 0.0, float(rng.normal(0, 0.08))))
         went += math.hypot(journey.x - before[0], journey.y - before[1])
-        near = min((math.hypot(t.x - journey.x, t.y - journey.y) - t.near for t in journey.things()), default=SEEN)
+        near = min((math.hypot(t.x - journey.x, t.y - journey.y) - t.near for t in journey.things), default=SEEN)
         assert near > RIDERS["car"].clear - 0.5
     assert went > 40, "and it is led around things, not stopped by them"
 
@@ -111,6 +112,11 @@ def test_steps_turn_the_way_that_rides_do() -> None:
     again = sight(scenery, truth.cameras[48], spec.setting, truth.cameras[46])
     np.testing.assert_allclose(seen[24].float().numpy(), again, atol=2e-3)
     assert len(seen) == len(steps) == 4 * FPS // 2 + 1
+
+
+def test_the_model_expects_what_is_seen() -> None:
+    assert (live.CHANNELS, live.POINTS) == (CHANNELS, POINTS)
+    assert LiveConfig().grid == (ROWS // POINTS, COLUMNS // POINTS)
 
 
 def test_a_sight_is_cut_as_latents_are() -> None:

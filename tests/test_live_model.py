@@ -236,6 +236,14 @@ def test_it_is_kept_with_its_card(
     assert load(tmp_path / "live.safetensors", "live")[1].part == "live"
 
 
+def test_other_riders_are_told(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a model of car, robot, bird, not of car; go on with the same kinds"):
+        live.train_live(dataclasses.replace(recipe, kinds=("car",)))
+    render_dataset(tmp_path, Plan(clips=2, seconds=1.0, sizes=((112, 64),), rides=True, riders=("bird",)), workers=1)
+    with pytest.raises(InputError, match="holds no rides of a car or a robot; render more"):
+        live.train_live(dataclasses.replace(recipe, data=tmp_path, folder=tmp_path / "run"))
+
+
 def test_no_rides_are_told(tmp_path: Path) -> None:
     empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_open
+import tiny_parts
 import torch
 from asking import SIDES, Saved, asked, frames_of
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ def test_a_text_is_projected_once_for_all_steps(saved: Saved) -> None:
 
 @torch.no_grad()
 def test_padding_is_looked_up_once() -> None:
-    denoiser = tiny_open.wan_transformer().eval()
+    denoiser = tiny_parts.wan_transformer().eval()
     given = {
         "hidden_states": torch.randn(2, 16, 2, 4, 4), "timestep": torch.tensor([500, 500]), "return_dict": False,
     }  # fmt: skip
@@ -99,7 +99,7 @@ def test_padding_is_looked_up_once() -> None:
 
 @torch.no_grad()
 def test_a_text_is_encoded_without_its_padding() -> None:
-    encoder = tiny_open.t5("UMT5")
+    encoder = tiny_parts.t5("UMT5")
     pipe = type("Pipe", (), {"text_encoder": encoder})()
     ids = torch.randint(4, 200, (2, 40))
     mask = torch.zeros_like(ids)
@@ -131,7 +131,7 @@ def kernels(work: Any) -> set[str]:
 
 @torch.no_grad()
 def test_a_decoder_computes_by_onednn() -> None:
-    vae = tiny_open.wan_vae().eval()
+    vae = tiny_parts.wan_vae().eval()
     latents, video = torch.randn(1, 16, 3, 4, 4), torch.rand(1, 3, 9, 32, 32)
     exact = vae.decode(latents).sample, vae.encode(video).latent_dist.mean
     assert convolve.by_onednn(vae) > 10

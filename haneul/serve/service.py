@@ -41,9 +41,8 @@ MODEL = "haneul-nano"  #: until a worker has said which it has
 ALIASES = ("sora-2", "sora-2-pro", "sora-2-2025-10-06", "sora-2-pro-2025-10-06", "sora-2-2025-12-08")
 Found = TypeVar("Found")
 _FRESH = 2.0  # seconds
-_MOST_TEXT = (
-    24_000  # characters of all shots of a film, which are screened together in a time that grows with the square
-)
+#: Characters of all shots of a film, which are screened together in a time that grows with the square.
+_MOST_TEXT = 24_000
 _SOONEST, _LATEST = 0.5, 5.0  # seconds after which it is worth asking again
 _log = logging.getLogger("haneul.serve.api")
 

@@ -90,7 +90,7 @@ class Rides:
     keys: Tensor
     sight: Tensor  # fp16 [n, T, rows, columns, channels]: world/sight.py
     covers: Tensor  # [n, rows, columns]: how often the rider is seen at each point
-    steps: Tensor  # [n, T, 3]: how far the rider has gone since the frame before (model/live.py: Going)
+    steps: Tensor  # [n, T, 3]: how far the rider has gone since the frame before (model/going.py)
     said: list[dict[str, str]]
 
 
@@ -281,11 +281,11 @@ def loss_of(
     starts = bool(torch.rand(()) < 0.3) and seen is None if starts is None else starts
     first = torch.zeros(T, dtype=torch.bool, device=dev)
     first[0] = starts
-    sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
     if seen is None:
+        sigma = torch.rand(B, device=dev) * recipe.disturbed * (torch.rand(B, device=dev) < 0.8)
         seen = disturb(model, z, sigma)
     else:
-        sigma = torch.full_like(sigma, Drawing().sigma)
+        sigma = torch.full((B,), Drawing().sigma, device=dev)
     t = levels(B, T, recipe, dev)
     target = targets(model, z, seen)
     noise = torch.randn_like(target)
@@ -354,6 +354,11 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         cfg = LiveConfig(**state["config"])
     torch.manual_seed(recipe.seed)
     model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS), riders=recipe.kinds))
+    if model.cfg.riders != recipe.kinds:
+        raise InputError(
+            f"{recipe.folder} holds a model of {', '.join(model.cfg.riders)}, not of {', '.join(recipe.kinds)}; "
+            "go on with the same kinds, or choose another folder"
+        )
     if state is not None:
         model.load_state_dict(state["model"])
         step = state["step"]
@@ -363,6 +368,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
     every = np.array([i for i, said in enumerate(rides.said) if said["kind"] in recipe.kinds])
     held, chosen = every[31::32], np.delete(every, np.s_[31::32])
+    if missing := set(recipe.kinds) - {rides.said[c]["kind"] for c in chosen}:
+        raise InputError(f"{recipe.data} holds no rides of a {' or a '.join(sorted(missing))}; render more of them")
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
@@ -383,9 +390,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     torch.manual_seed(int(rng.integers(2**31)))  # going on, it draws other noise than before
     say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
     begin = saved = told = time.monotonic()
-    recent: list[float] = []
-    firsts: list[float] = []
-    played: list[float] = []
+    losses: dict[str, list[float]] = {"loss": [], "of rides it plays": [], "of first frames": []}
     plays = company(rides, chosen, recipe)
     first_step = step
     while (elapsed := time.monotonic() - begin) < recipe.budget:
@@ -393,17 +398,17 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         if step >= recipe.played_from and step % 2:
             batch, seen = plays.go_on(model, recipe.frames, rng)
             loss = loss_of(model, net, batch, recipe, seen=seen)
-            played.append(loss.item())
+            losses["of rides it plays"].append(loss.item())
         else:
             loss = loss_of(model, net, draw(rides, chosen, recipe, rng), recipe)
-            recent.append(loss.item())
+            losses["loss"].append(loss.item())
         optimisers.zero_grad()
         loss.backward()
         if step % recipe.first_every == 0:
             begins = replace(recipe, batch=recipe.firsts, frames=1)
             first = loss_of(model, model, draw(rides, chosen, begins, rng), begins, starts=True)
             first.backward()
-            firsts.append(first.item())
+            losses["of first frames"].append(first.item())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimisers.step()
         step += 1
@@ -412,10 +417,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         if now - told > 30:
             told = now
             pace = (step - first_step) / (now - begin)
-            losses = f"loss {np.mean(recent[-50:]):.4f}"
-            losses += f", of rides it plays {np.mean(played[-50:]):.4f}" if played else ""
-            losses += f", of first frames {np.mean(firsts[-25:]):.4f}" if firsts else ""
-            say(f"live: step {step}, {elapsed / 60:.1f} min, {losses}, {pace:.2f} steps/s")
+            means = ", ".join(f"{name} {np.mean(found[-50:]):.4f}" for name, found in losses.items() if found)
+            say(f"live: step {step}, {elapsed / 60:.1f} min, {means}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
             saved = now
             _keep(path, model, ema, optimisers, step)

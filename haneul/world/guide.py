@@ -32,8 +32,6 @@ TELLS = ("picture", "depth", "objects", "masks", "motion", "edges")
 NEAR, FAR = 1.0, 99.0
 #: Shades of the subjects in masks, the main one first; scenery is black.
 MASKS = ((255, 255, 255), (230, 60, 60), (60, 200, 80), (70, 110, 240), (240, 200, 50), (200, 80, 220), (60, 210, 220))
-
-
 #: A bend of the surface from pixel to pixel, as a share of its inverse distance, from which on it is an edge.
 BEND = 0.005
 

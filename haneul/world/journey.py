@@ -26,6 +26,8 @@ class Journey:
         self.rider, self.setting, self.country = RIDERS[kind], setting, Country(setting, seed)
         self.x = self.y = 0.0
         self.heading = self._azimuth = 0.0  #: radians, 0 along x, to the left
+        self.things: list[Thing] = []  #: that stand around, nearer than SEEN
+        self._look_around()
 
     def go(self, step: tuple[float, float, float]) -> NDArray[np.float32]:
         """Take a step, metres ahead and to the left and radians to the left; what is seen then, as `sight.sight`.
@@ -37,23 +39,26 @@ class Journey:
         before, self.heading = self.heading, self.heading + turn
         for k in range(1, _FINE + 1):
             self._azimuth = turned(self._azimuth, before + turn * k / _FINE)
-        things = self.things()
-        for thing in things:
+        for thing in self.things:  # as they stood before the step, which is short
             self._around(thing)
-        rows = [thing.rows for thing in things if math.hypot(thing.x - self.x, thing.y - self.y) < SEEN]
-        geoms = np.concatenate(rows) if rows else np.zeros((0, GEOM_WIDTH), np.float32)
-        return sight(geoms, self.camera(), self.setting, last)
+        self._look_around()
+        geoms = [np.zeros((0, GEOM_WIDTH), np.float32), *(thing.rows for thing in self.things)]
+        return sight(np.concatenate(geoms), self.camera(), self.setting, last)
 
-    def things(self) -> list[Thing]:
-        """What stands around, but for what would have stood where the way began."""
+    def _look_around(self) -> None:
+        """All but what would have stood where the way began."""
         low, high = (self.x - SEEN, self.y - SEEN), (self.x + SEEN, self.y + SEEN)
-        return [t for t in self.country.within(low, high) if math.hypot(t.x, t.y) > self.rider.clear + t.near]
+        self.things = [
+            thing for thing in self.country.within(low, high)
+            if math.hypot(thing.x, thing.y) > self.rider.clear + thing.near
+            and math.hypot(thing.x - self.x, thing.y - self.y) < SEEN
+        ]  # fmt: skip
 
     def near(self) -> list[tuple[float, float, float]]:
         """What stands around, as the rider has it: metres ahead, to the left, and how far it reaches."""
         c, s = math.cos(self.heading), math.sin(self.heading)
-        found = ((thing.x - self.x, thing.y - self.y, thing.near) for thing in self.things())
-        return [(c * x + s * y, c * y - s * x, reach) for x, y, reach in found if math.hypot(x, y) < SEEN]
+        found = ((thing.x - self.x, thing.y - self.y, thing.near) for thing in self.things)
+        return [(c * x + s * y, c * y - s * x, reach) for x, y, reach in found]
 
     def _around(self, thing: Thing) -> None:
         """Out of a thing's way, to the nearest place beside it."""

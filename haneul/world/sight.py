@@ -21,9 +21,10 @@ from haneul.world.vocabulary import SETTINGS
 ROWS, COLUMNS = 32, 56
 #: nearness 4 / (4 + metres), 0 of the sky; whether it is sky; whether a thing; its height, of 3 m; and of the ground
 #: sines and cosines of where it is, x and y, with periods of 2 m, weaker as it blurs in the distance; and where the
-#: point was in the picture before, right and down, in sevenths of this picture's width
+#: point was in the picture before, right and down, in patches of POINTS x POINTS points
 CHANNELS = 10
-FARTHEST = 2.0  #: sevenths by which it is told to have moved at most
+POINTS = 8
+FARTHEST = 2.0  #: patches by which it is told to have moved at most
 
 
 def _compiled(digest: str) -> Callable[..., Any]:
@@ -43,8 +44,8 @@ def _compiled(digest: str) -> Callable[..., Any]:
                 deep = max(x * B[3] + y * B[4] + z * B[5], 0.05) / P[s.P_FOCAL]
                 right = (x * B[6] + y * B[7] + z * B[8]) / deep * (0.5 * ROWS) + 0.5 * COLUMNS
                 down = 0.5 * ROWS - (x * B[9] + y * B[10] + z * B[11]) / deep * (0.5 * ROWS)
-                out[row, col, 8] = min(max((right - col - 0.5) * (7.0 / COLUMNS), -FARTHEST), FARTHEST)
-                out[row, col, 9] = min(max((down - row - 0.5) * (7.0 / COLUMNS), -FARTHEST), FARTHEST)
+                out[row, col, 8] = min(max((right - col - 0.5) / POINTS, -FARTHEST), FARTHEST)
+                out[row, col, 9] = min(max((down - row - 0.5) / POINTS, -FARTHEST), FARTHEST)
                 if i == NOTHING:
                     out[row, col, 1] = 1.0
                     continue

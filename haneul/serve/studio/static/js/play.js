@@ -75,7 +75,7 @@ export async function show(place, [asked, seed], signal) {
   const pads = Object.fromEntries([["left", "left"], ["go", "ahead"], ["right", "right"]].map(([name, symbol]) => [name, pad(name, symbol)]));
   const tools = h("div", { class: "row apart" }, h("div", { class: "row tight" }, save, stop), figures);
   fill(place, head, h("div", { class: "stack playing" }, h("section", { class: "card stack" }, form, samples, problem), stage, h("div", { class: "pads" }, pads.left, pads.go, pads.right), tools, said,
-    h("p", { class: "soft small keys-line" }, h("kbd", {}, "←"), " ", h("kbd", {}, "↑"), " ", h("kbd", {}, "→"), " ", t("play.or"), " ", h("kbd", {}, "A"), " ", h("kbd", {}, "W"), " ", h("kbd", {}, "D"), " · ", t("play.forgets"))));
+    h("p", { class: "soft small keys-line" }, h("kbd", {}, "←"), " ", h("kbd", {}, "↑"), " ", h("kbd", {}, "→"), " ", t("play.or"), " ", h("kbd", {}, "A"), " ", h("kbd", {}, "W"), " ", h("kbd", {}, "D"), " · ", t("play.told"))));
 
   // ---------------------------------------------------------------------------------------------------- its state
   let world = null, looking = null, unsaved = false, busy = false;
