@@ -244,6 +244,22 @@ def test_other_riders_are_told(recipe: live.LiveRecipe, trained: tuple[LiveModel
         live.train_live(dataclasses.replace(recipe, data=tmp_path, folder=tmp_path / "run"))
 
 
+def test_it_learns_further_riders(recipe: live.LiveRecipe, tmp_path: Path) -> None:
+    """What it knew stays; who can be played, and how each goes, is found anew."""
+    alone = dataclasses.replace(recipe, folder=tmp_path, kinds=("car",), budget=0.0)
+    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), riders=("car",), window=4)
+    before = live.train_live(alone, cfg)
+    after = live.train_live(dataclasses.replace(alone, kinds=("car", "bird")))
+    assert after.cfg.riders == ("car", "bird")
+    assert len(after.rider) == 2
+    assert torch.equal(after.rider[0], before.rider[0])
+    assert not torch.equal(after.rider[0], after.rider[1])
+    for name, value in before.state_dict().items():
+        assert live.of_riders(name) or torch.equal(value, after.state_dict()[name]), name
+    with pytest.raises(InputError, match="name further ones after them"):
+        live.train_live(dataclasses.replace(alone, kinds=("bird", "car")))
+
+
 def test_no_rides_are_told(tmp_path: Path) -> None:
     empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):

@@ -150,8 +150,9 @@ def train_live(
 ) -> None:  # fmt: skip
     """Train the model that `haneul play` plays, from nothing: rides of the world, latents, transformer, export.
 
-    Run it again and it goes on where it stopped. FOLDER/export is then a folder of weights, the bundled ones and this
-    one; name it as folders.weights in the settings to play.
+    Run it again and it goes on where it stopped, with riders more if further kinds are named after those before.
+    FOLDER/export is then a folder of weights, the bundled ones and this one; name it as folders.weights in the settings
+    to play.
     """
     from haneul.config import load_settings
     from haneul.train import live

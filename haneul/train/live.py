@@ -340,27 +340,36 @@ def learn_going(
     say(f"live: how riders go is known but for {loss.item():.4f} of its variance")
 
 
+def of_riders(name: str) -> bool:
+    """Whether a tensor of a live model has the number of riders in its shape; where riders are added it is found anew,
+    which takes seconds."""
+    return name == "rider" or name.startswith("going.")
+
+
 def checkpoint_of(recipe: LiveRecipe) -> Path:
     return recipe.folder / "live.pt"
 
 
 def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
-    """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts; returns the averaged
-    model."""
+    """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts, though it may learn
+    riders more than it knew; returns the averaged model."""
     torch.set_num_threads(recipe.threads)
     path, step = checkpoint_of(recipe), 0
     state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
     if state is not None:
         cfg = LiveConfig(**state["config"])
     torch.manual_seed(recipe.seed)
-    model = LiveModel(cfg or LiveConfig(concepts=sizes_of(SLOTS), riders=recipe.kinds))
-    if model.cfg.riders != recipe.kinds:
+    cfg = cfg or LiveConfig(concepts=sizes_of(SLOTS), riders=recipe.kinds)
+    known = cfg.riders if state is not None else ()
+    if cfg.riders != recipe.kinds[: len(cfg.riders)]:
         raise InputError(
-            f"{recipe.folder} holds a model of {', '.join(model.cfg.riders)}, not of {', '.join(recipe.kinds)}; "
-            "go on with the same kinds, or choose another folder"
+            f"{recipe.folder} holds a model of {', '.join(cfg.riders)}, not of {', '.join(recipe.kinds)}; "
+            "go on with the same kinds, name further ones after them, or choose another folder"
         )
+    model = LiveModel(replace(cfg, riders=recipe.kinds))
     if state is not None:
-        model.load_state_dict(state["model"])
+        fresh = {name: v for name, v in model.state_dict().items() if of_riders(name) and known != recipe.kinds}
+        model.load_state_dict(state["model"] | fresh)
         step = state["step"]
     else:
         fitted(model.code, recipe.data)
@@ -373,6 +382,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
+    if known != recipe.kinds:
         for k, kind in enumerate(model.cfg.riders):
             covers = [rides.covers[c] for c in chosen if rides.said[c]["kind"] == kind]
             model.rider[k] = around(torch.stack(covers).mean(0))
@@ -381,7 +391,8 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     model.to(recipe.device)
     ema = copy.deepcopy(model).requires_grad_(False)
     if state is not None:
-        ema.load_state_dict(state["ema"])
+        riders = {name: v for name, v in model.state_dict().items() if of_riders(name)}
+        ema.load_state_dict(state["ema"] | riders)
     optimisers = optim.build(model, recipe)
     if state is not None:
         optimisers.load_state_dict(state["optimisers"])
