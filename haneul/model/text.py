@@ -8,6 +8,7 @@ layers: further layers did not bring translations or synonyms nearer to each oth
 from __future__ import annotations
 
 import json
+import lzma
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -162,9 +163,9 @@ class TextEncoder(nn.Module):
 
         try:
             with safe_open(path, "numpy") as f:
-                meta = {k: json.loads(v) for k, v in (f.metadata() or {}).items() if k in ("config", "tokenizer")}
+                cfg = json.loads((f.metadata() or {})["config"])
                 data = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - safe_open is no mapping
-            cfg = meta["config"]
+            tokenizer = lzma.decompress(data.pop("tokenizer").tobytes()).decode()
             shapes = {k: tuple(v) for k, v in cfg["shapes"].items()}
             words = PackedEmbedding(torch.from_numpy(data.pop("words")), shapes["words"][1])
             tensors = {
@@ -175,7 +176,7 @@ class TextEncoder(nn.Module):
             missing, extra = enc.load_state_dict(tensors, strict=False)
             if extra or set(missing) - {"positions.weight"}:
                 raise ValueError(f"missing {missing}, unexpected {extra}")
-            enc.tokenizer = Tokenizer.from_str(json.dumps(meta["tokenizer"]))
+            enc.tokenizer = Tokenizer.from_str(tokenizer)
         except Exception as err:
             raise CheckpointError(f"the text encoder {path.name} cannot be read ({err}); reinstall haneul") from err
         return enc.eval().requires_grad_(False)

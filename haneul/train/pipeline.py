@@ -8,7 +8,7 @@ import multiprocessing as mp
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import torch
 
 from haneul.data import latents
 from haneul.data.ledger import LEDGER, merkle_root, read_seeds, write_seeds
+from haneul.data.prove import plans_of
 from haneul.data.stream import CHUNK, stream
 from haneul.errors import TrainingError
 from haneul.model.checkpoint import Card, file_digest, load, load_into, save
@@ -164,6 +165,8 @@ def commit() -> str:
 
 #: of a recipe that say nothing to others
 PATHS = ("folder", "latents", "codec", "text_encoder", "begin", "stream")
+#: of the recipe of weights that others began with, what their cards still say
+HISTORY = ("method", "student_steps", "learning_rate", "tokens", "curriculum", "steps", "clips", "minutes", "machine")
 
 
 def ledger_of(recipe: Recipe) -> dict[int, bytes]:
@@ -182,9 +185,22 @@ def root_of(folders: Folders, recipe: Recipe) -> str:
 
 
 def begun_with(begin: Path) -> dict[str, str]:
-    """What a card says of the weights that a run began with."""
+    """What a card says of the weights that a run began with: their hash, their data, how those were made, and in short
+    how they came about, oldest first."""
     _, card = load(begin, "dit")
-    return {"begin_sha256": file_digest(begin), "begin_data_ledger_root": card.data_ledger_root}
+    told = {"sha256": file_digest(begin), "commit": card.commit, "trained": card.trained}
+    told |= {name: card.recipe[name] for name in HISTORY if name in card.recipe}
+    return {
+        "begin_sha256": told["sha256"],
+        "begin_data_ledger_root": card.data_ledger_root,
+        "begin_plans": json.dumps([asdict(plan) for plan in plans_of(card.recipe)]),
+        "history": json.dumps([*json.loads(card.recipe.get("history", "[]")), told]),
+    }
+
+
+def machine_of(device: str) -> str:
+    """What a card says of where it was trained."""
+    return torch.cuda.get_device_name() if device == "cuda" else "a CPU"
 
 
 def export(folders: Folders, recipe: Recipe, target: Path | None = None) -> Path:
@@ -204,7 +220,8 @@ def export(folders: Folders, recipe: Recipe, target: Path | None = None) -> Path
         recipe={k: str(v) for k, v in asdict(recipe).items() if k not in PATHS}
         | ({} if recipe.begin is None else begun_with(recipe.begin))
         | ({} if recipe.stream is None else {"plan": (recipe.stream / "plan.json").read_text()})
-        | {"steps": str(state["step"]), "clips": str(state["clips"]), "minutes": str(round(state["seconds"] / 60))},
+        | {"steps": str(state["step"]), "clips": str(state["clips"]), "minutes": str(round(state["seconds"] / 60))}
+        | {"machine": machine_of(recipe.device)},
         commit=commit(),
         data_ledger_root=root_of(folders, recipe),
         trained=time.strftime("%Y-%m-%d"),
@@ -219,25 +236,27 @@ def export(folders: Folders, recipe: Recipe, target: Path | None = None) -> Path
     return target / "dit.safetensors"
 
 
-def export_student(folders: Folders, recipe: DistillRecipe) -> Path:
-    """A whole model with the student as its transformer, in the folder `student`, and that folder; the other parts are
-    those of the teacher."""
+def export_student(folders: Folders, recipe: DistillRecipe, target: Path | None = None) -> Path:
+    """A whole model with the student as its transformer, in `target` (by default the folder `student`), and that
+    folder; the other parts are those of the teacher."""
     assert recipe.begin is not None
-    path = export(folders, recipe, folders.student)
+    target = export(folders, recipe, target or folders.student).parent
     for name in ("codec.safetensors", "concepts.safetensors", "upscaler.safetensors"):
         source = recipe.begin.parent / name
         if not source.exists():
             raise TrainingError(f"{source} is missing; a student needs the other parts of its teacher beside it")
-        shutil.copyfile(source, folders.student / name)
-    return path.parent
+        shutil.copyfile(source, target / name)
+    return target
 
 
 def streamed(
-    folders: Folders, recipe: Recipe, student: DistillRecipe, plan: Plan, *, workers: int, say: Say, chunk: int = CHUNK
+    folders: Folders, recipe: Recipe, students: Sequence[DistillRecipe], plan: Plan, *, workers: int, say: Say,
+    chunk: int = CHUNK,
 ) -> Path:  # fmt: skip
-    """Train the transformer, and then the student that has its guidance, on clips that are made meanwhile; returns the
-    folder of a whole model. The parts that a stream does not train (codec, reader of concepts, upscaler) are those in
-    the folder `export`, or else the bundled ones."""
+    """Train the transformer, and then one student after the other, on clips that are made meanwhile; returns the
+    folder of a whole model with the last one. A student that others begin with lies in its folder's `export`, a whole
+    model too. The parts that a stream does not train (codec, reader of concepts, upscaler) are those in the folder
+    `export`, or else the bundled ones."""
     folders.export.mkdir(parents=True, exist_ok=True)
     for name in ("codec.safetensors", "concepts.safetensors", "upscaler.safetensors"):
         if not (folders.export / name).exists():
@@ -251,11 +270,13 @@ def streamed(
     try:
         train(recipe, say)
         export(folders, recipe)
-        distill(student, say)
+        for student in students:
+            distill(student, say)
+            found = export_student(folders, student, None if student is students[-1] else student.folder / "export")
     finally:
         making.terminate()
         making.join()
-    return export_student(folders, student)
+    return found
 
 
 #: In order. `dit` is the transformer.

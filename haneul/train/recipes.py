@@ -141,25 +141,37 @@ def nano(**changes: object) -> Recipe:
 
 def streamed(**changes: object) -> Recipe:
     """`nano` on one GPU, in minutes: large batches of clips that are made meanwhile, and a rate that falls over the
-    last three fifths of the budget. What the bundled weights had (docs/log.md)."""
+    last three fifths of the budget. Weights to begin with know pictures already, and want a lower rate that falls
+    sooner. The bundled weights had both, one after the other (docs/log.md)."""
     chosen = {
-        "tokens": 49_152, "warmup": 100, "ema": 0.999, "cool_share": 0.6, "begin_clips": 3000, "files": 300,
+        "tokens": 49_152, "warmup": 100, "ema": 0.999, "cool_share": 0.6, "begin_clips": 800, "files": 300,
         "log_every": 50, "sheet_every": 1e9, "save_every": 60.0, "capacity": 110_000,
         "curriculum": (
             (0, {1: 0.7, 5: 0.2, 13: 0.1}),
             (600, {1: 0.3, 5: 0.35, 13: 0.35}),
             (1500, {1: 0.12, 5: 0.23, 13: 0.65}),
         ),
-    } | changes  # fmt: skip
-    return nano(**chosen)
+    }  # fmt: skip
+    if changes.get("begin") is not None:
+        chosen |= {"learning_rate": 1.5e-3, "cool_share": 0.75, "curriculum": ((0, {1: 0.1, 5: 0.2, 13: 0.7}),)}
+    return nano(**chosen | changes)
 
 
 def guided(**changes: object) -> DistillRecipe:
     """The student that has learned its teacher's guidance: as many steps, a third of the evaluations. On a stream."""
     chosen = {
-        "method": "guide", "student_steps": STEPS, "tokens": 24_576, "own": 0.1, "inside": 1.0, "learning_rate": 5e-4,
-        "warmup": 40, "ema": 0.995, "cool_share": 0.6, "begin_clips": 3000, "log_every": 50, "sheet_every": 1e9,
+        "method": "guide", "student_steps": STEPS, "tokens": 49_152, "own": 0.1, "inside": 1.0, "learning_rate": 5e-4,
+        "warmup": 40, "ema": 0.995, "cool_share": 0.6, "begin_clips": 800, "log_every": 50, "sheet_every": 1e9,
         "save_every": 60.0, "curriculum": ((0, {1: 0.1, 5: 0.25, 13: 0.65}),),
+    } | changes  # fmt: skip
+    return distill(**chosen)
+
+
+def few_steps(**changes: object) -> DistillRecipe:
+    """The student of four evaluations: `guided` teaches it, whose three steps are one of its own. On a stream."""
+    chosen = {
+        "student_steps": 4, "teacher_steps": STEPS // 4, "guidance": 1.0, "weak": 0.0, "tokens": 49_152, "warmup": 40,
+        "ema": 0.998, "cool_share": 0.6, "begin_clips": 800, "log_every": 50, "sheet_every": 1e9, "save_every": 60.0,
     } | changes  # fmt: skip
     return distill(**chosen)
 

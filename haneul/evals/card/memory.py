@@ -7,7 +7,7 @@ facts, which can't have copied anything, shows how near clips come by chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ import numpy as np
 
 from haneul.backbones.native import Native
 from haneul.data.ledger import LEDGER, read_seeds
-from haneul.data.prove import plan_of
+from haneul.data.prove import plan_for, plans_of
 from haneul.evals.card.looks import drawn_again
 from haneul.evals.card.models import Graded
 from haneul.evals.card.physics import share
@@ -37,10 +37,9 @@ CELL: Final = 4  #: pixels of a cell of the pictures that are compared
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Which clips a model of ours was trained on: the first so many of a seed, or of these only those in `only`."""
+    """Which clips a model of ours was trained on: all of some plans, or of these only those of the seeds in `only`."""
 
-    seed: int = 1
-    clips: int = 17_696
+    plans: tuple[Plan, ...] = (Plan(clips=17_696, seed=1),)
     only: frozenset[int] | None = None
 
     @staticmethod
@@ -48,34 +47,30 @@ class Trained:
         """Those that the ledger beside a folder's weights names; without one, those of `haneul train nano`."""
         if not (weights / LEDGER).exists():
             return Trained()
-        plan = plan_of(load(weights / "dit.safetensors", "dit")[1].recipe)
-        numbers = frozenset(plan.number_of(seed) for seed in read_seeds(weights / LEDGER))
-        return Trained(seed=plan.seed, clips=max(numbers) + 1, only=numbers)
+        plans = plans_of(load(weights / "dit.safetensors", "dit")[1].recipe)
+        return Trained(plans=tuple(plans), only=frozenset(read_seeds(weights / LEDGER)))
 
     @property
-    def plan(self) -> Plan:
-        return Plan(clips=self.clips, seed=self.seed)
+    def seeds(self) -> list[int]:
+        """Of the clips, rising within a plan."""
+        if self.only is not None:
+            return sorted(self.only)
+        return [plan.seed_of(number) for plan in self.plans for number in range(plan.clips)]
 
-    @property
-    def numbers(self) -> Iterable[int]:
-        """The clips, by rising numbers."""
-        return range(self.clips) if self.only is None else sorted(self.only)
+    def spec_of(self, seed: int) -> ClipSpec:
+        """The specification of the clip of a seed, as world/produce.py draws it first."""
+        return plan_for(self.plans, seed).spec_of(seed)
 
-
-def spec_of(trained: Trained, index: int, attempt: int = 0) -> ClipSpec:
-    """The specification of a training clip, as world/produce.py draws it."""
-    return trained.plan.spec_of(trained.plan.seed_of(index, attempt))
-
-
-def wide(index: int) -> bool:
-    """Whether a training clip has the size that is compared."""
-    return Plan(clips=1).size_of(index) == SIZE
+    def wide(self, seed: int) -> bool:
+        """Whether the clip of a seed has the size that is compared."""
+        plan = plan_for(self.plans, seed)
+        return plan.size_of(plan.number_of(seed)) == SIZE
 
 
-def clip_of(trained: Trained, index: int) -> tuple[Frames, Facts] | None:
+def clip_of(trained: Trained, seed: int) -> tuple[Frames, Facts] | None:
     """A training clip drawn again, and its facts; None where its first draw did not show its subject and another one
     took its place."""
-    spec = spec_of(trained, index)
+    spec = trained.spec_of(seed)
     clip = render_clip(spec, SIZE)
     if not clearly_visible(clip.ids_THW, spec):
         return None
@@ -114,7 +109,7 @@ def measure(models: Sequence[Graded], trained: Trained, count: int, say: Say) ->
     """Of `count` training clips: distances of what models of ours make of their captions to the nearest of their
     relatives, those of fresh renders of the same facts, and the share that is less than half as far as those."""
     ours = [m for m in models if isinstance(m.backbone, Native)]
-    specs = {i: spec_of(trained, i) for i in trained.numbers if wide(i)}
+    specs = {seed: trained.spec_of(seed) for seed in trained.seeds if trained.wide(seed)}
     say(f"memory: {len(specs)} training clips of {SIZE[0]}x{SIZE[1]}")
     rng = np.random.default_rng(SEED)
     chosen: list[tuple[int, Facts, list[Array], Frames]] = []
@@ -133,7 +128,7 @@ def measure(models: Sequence[Graded], trained: Trained, count: int, say: Say) ->
     base = [distance(v, others) for v, (_, _, others, _) in zip(fresh, chosen, strict=True)]
     exact = [distance(video, others) for _, _, others, video in chosen]
     out: dict[str, Any] = {
-        "clips": len(chosen), "trained": {"seed": trained.seed, "clips": len(list(trained.numbers))},
+        "clips": len(chosen), "trained": {"plans": len(trained.plans), "clips": len(trained.seeds)},
         "fresh": {"distance": bootstrap(base), "values": [round(d, 4) for d in base]},
         "training clips themselves": {"distance": bootstrap(exact)},
         "models": {},

@@ -151,7 +151,7 @@ def memory(part: Result, clips: dict[str, Any], models: Sequence[str]) -> str:
     rows = [[escape(m), told(part["models"][m]["copies"], True)] for m in shown]
     which = part["trained"]
     note = (
-        f"{part['clips']} of the {which['clips']} training clips of seed {which['seed']}. Distance: root mean square "
+        f"{part['clips']} of the {which['clips']} training clips. Distance: root mean square "
         "of coarse pictures, 0 for the very clip."
     )
     text = f"<p>{MEMORY}</p>" + block(plot + table(["", "near copies"], rows) + f'<p class="soft">{note}</p>')
