@@ -247,7 +247,7 @@ class Open:
             "output_type": "np",
         }
         if pipeline.frames:
-            told[pipeline.frames] = length
+            told[pipeline.frames] = length + self.rules.lost
         if request.negative:
             told["negative_prompt"] = request.negative
         for rate in ("frame_rate", "fps"):

@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: Denoisers that are split. diffusers 0.42.1 has plans for those of LTX, Helios and ChronoEdit too; LTX's breaks off
 #: (its attention mask has all heads where a process has its share), the others were not tried.
 SPLIT = ("WanTransformer3DModel",)
+#: How long the others wait for the first one, which decodes, marks and writes alone between two calls.
+PATIENCE = timedelta(days=1)
 _calling = False  #: whether the first process is within a call that the others make with it
 
 
@@ -79,7 +82,7 @@ def together() -> Iterator[bool]:
     cards = torch.cuda.is_available()
     if cards:
         torch.cuda.set_device(dist.get_node_local_rank())
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cards else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cards else "gloo", timeout=PATIENCE)
     if dist.get_rank() > 0:
         follow()
         yield False
