@@ -71,9 +71,7 @@ def leads() -> bool:
 def together() -> Iterator[bool]:
     """Runs a command by all processes that torchrun started: True in the one that runs it. The others follow it until
     it has ended."""
-    if (
-        "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1"
-    ):  # torchrun's, and known without torch
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":  # without loading torch
         yield True
         return
     import torch
