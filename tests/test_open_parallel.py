@@ -71,7 +71,7 @@ def ran(processes: int, folder: Path, *arguments: str, accelerators: int = 2) ->
     for process in started:
         process.start()
     for process in started:
-        process.join(300)
+        process.join(600)
         process.kill()
     return [process.exitcode for process in started]
 
