@@ -99,3 +99,17 @@ def test_a_scene_tells(tell: str) -> None:
     )
     assert (told.shape, told.dtype) == ((3, 48, 64, 3), np.uint8)
     assert told.std() > 1
+
+
+def test_edges_are_where_a_scene_bends_and_ends(rolls: Truth) -> None:
+    depth, ids = drawn(rolls, 4)
+    edge = guide.edges(depth, ids, rolls.cameras[4].focal)
+    assert (edge.shape, edge.dtype) == ((*SIZE[::-1], 3), np.uint8)
+    assert set(np.unique(edge)) == {0, 255}
+    ends = guide.outlines(ids) > 0
+    assert (edge[ends] == 255).all()  # where subjects end
+    assert ends.sum() < (edge > 0).sum() < 0.4 * edge.size  # and the steps of the stairs
+    told = guide.frames(
+        guide.Guide(scene="a red ball rolls down grey stairs", tell="edges", seed=3), size=SIZE, seconds=1.0, fps=FPS
+    )
+    assert np.array_equal(told[4], edge)

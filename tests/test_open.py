@@ -54,6 +54,8 @@ FAMILIES = [
     ("cogvideox", "CogVideoXPipeline", None, 9, 2),
     ("cogvideox-i2v", None, "CogVideoXImageToVideoPipeline", 9, 2),
     ("hunyuan", "HunyuanVideoPipeline", None, 5, 2),
+    ("hunyuan-i2v", None, "HunyuanVideoImageToVideoPipeline", 5, 2),
+    ("hunyuan-i2v-wide", None, "HunyuanVideoImageToVideoPipeline", 5, 2),
     ("hunyuan15", "HunyuanVideo15Pipeline", None, 3, 2),
     ("hunyuan15-i2v", None, "HunyuanVideo15ImageToVideoPipeline", 3, 2),
     ("mochi", "MochiPipeline", None, 7, 2),
@@ -84,7 +86,7 @@ def test_every_family_is_what_plain_diffusers_makes(
         assert known is not None
         assert known.frames is not None
         given: dict[str, Any] = {
-            "height": size[1], "width": size[0], known.frames: frames, "num_inference_steps": steps,
+            "height": size[1], "width": size[0], known.frames: frames + model.rules.lost, "num_inference_steps": steps,
             "guidance_scale": 3.0,
         }  # fmt: skip
         first = picture(size)

@@ -361,6 +361,17 @@ def test_the_settings_and_a_storyboard_name_a_model(saved: Saved, home: Path, tm
     assert credentials.verify(film.path).here
 
 
+def test_what_should_not_be_seen_and_is_not_heeded_is_said(saved: Saved) -> None:
+    def told(name: str, **more: Any) -> bool:
+        model = Open(folder.read(saved(name)))
+        return any("counts for nothing" in note for note in model.notes(asked(model, 5, SIDES, **more)))
+
+    assert told("hunyuan", negative="rain")
+    assert told("wan", negative="rain", guidance=1.0)
+    assert not told("wan", negative="rain")
+    assert not told("hunyuan")
+
+
 def test_paths_of_numbers_are_refused(saved: Saved) -> None:
     model = Open(folder.read(saved("wan")))
     camera = np.zeros((5, 6), np.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import tiny_parts
@@ -153,3 +155,25 @@ def test_what_is_faster_can_be_left_off(saved: Saved) -> None:
     request = asked(exact, 5, SIDES)
     a, b = (frames_of(model.generate(request)).astype(int) for model in (exact, faster))
     assert np.abs(a - b).max() <= 1
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="compiling wants g++")
+def test_a_compiled_block_makes_the_same_picture(saved: Saved) -> None:
+    exact, compiled = (Open(folder.read(saved("wan")), extras=Extras(exact=True, compile=on)) for on in (False, True))
+    request = asked(exact, 5, SIDES)
+    plain = frames_of(exact.generate(request)).astype(int)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    made = frames_of(compiled.generate(request)).astype(int)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    torch._dynamo.reset()
+    assert graphs > 0  # something was compiled
+    assert np.abs(made - plain).max() <= 1  # of 255: rounding
+    assert not [note for note in compiled.notes(request) if "compiled" in note]
+
+
+def test_a_denoiser_that_names_no_block_is_not_compiled(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Open(folder.read(saved("wan")), extras=Extras(compile=True))
+    monkeypatch.setattr(diffusers.WanTransformer3DModel, "_repeated_blocks", [])
+    model.load(5, SIDES)
+    assert any("does not say which of its blocks repeat" in note for note in model.notes(asked(model, 5, SIDES)))

@@ -26,6 +26,7 @@ from tiny_parts import (
     tokenizer,
     wan_transformer,
     wan_vae,
+    word_tokenizer,
 )
 
 Parts = dict[str, Any]
@@ -228,16 +229,16 @@ def cogvideox_fun() -> tuple[Any, Parts]:
     return d.CogVideoXFunControlPipeline, cogvideox(8)[1]
 
 
-def hunyuan() -> tuple[Any, Parts]:
+def hunyuan(channels: int = 4, condition: str | None = None) -> tuple[Any, Parts]:
     config = t.LlamaConfig(
         hidden_size=16, intermediate_size=37, num_attention_heads=4, num_hidden_layers=4, vocab_size=WORDS,
         pad_token_id=0, bos_token_id=3, eos_token_id=1,
     )  # fmt: skip
     transformer = seeded(
         lambda: d.HunyuanVideoTransformer3DModel(
-            in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=10, num_layers=1,
+            in_channels=channels, out_channels=4, num_attention_heads=2, attention_head_dim=10, num_layers=1,
             num_single_layers=1, num_refiner_layers=1, patch_size=1, patch_size_t=1, guidance_embeds=True,
-            text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(2, 4, 4),
+            text_embed_dim=16, pooled_projection_dim=8, rope_axes_dim=(2, 4, 4), image_condition_type=condition,
         )
     )  # fmt: skip
     return d.HunyuanVideoPipeline, {
@@ -246,6 +247,32 @@ def hunyuan() -> tuple[Any, Parts]:
         "scheduler": d.FlowMatchEulerDiscreteScheduler(shift=7.0), "text_encoder_2": clip_text(),
         "tokenizer_2": tokenizer(),
     }  # fmt: skip
+
+
+def hunyuan_i2v() -> tuple[Any, Parts]:
+    """HunyuanVideo's image to video: the picture in place of the first latent frame, and before the text's eyes."""
+    _, parts = hunyuan(condition="token_replace")
+    words = word_tokenizer("<image>", "<|end_header_id|>")
+    vision = t.CLIPVisionConfig(
+        hidden_size=8, projection_dim=8, num_hidden_layers=2, num_attention_heads=2, image_size=48, patch_size=2,
+        intermediate_size=8,
+    )  # fmt: skip
+    config = t.LlavaConfig(
+        text_config=parts["text_encoder"].config, vision_config=vision, pad_token_id=0,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    parts |= {
+        "text_encoder": seeded(lambda: t.LlavaForConditionalGeneration(config)).eval(), "tokenizer": words,
+        "image_processor": t.CLIPImageProcessorPil(crop_size=48, size=48),
+    }  # fmt: skip
+    return d.HunyuanVideoImageToVideoPipeline, parts
+
+
+def hunyuan_i2v_wide() -> tuple[Any, Parts]:
+    """The same with the picture on channels of its own."""
+    _, parts = hunyuan_i2v()
+    parts["transformer"] = hunyuan(9, "latent_concat")[1]["transformer"]
+    return d.HunyuanVideoImageToVideoPipeline, parts
 
 
 def hunyuan15(task: str = "t2v") -> tuple[Any, Parts]:
@@ -389,7 +416,8 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Parts]]] = {
     "wan": wan, "wan-i2v": wan_i2v, "wan-clip-i2v": wan_clip_i2v, "wan-ti2v": wan_ti2v, "wan-vace": wan_vace,
     "skyreels": skyreels, "skyreels-t2v": skyreels_t2v, "ltx": ltx, "ltx2": ltx2, "cogvideox": cogvideox,
     "cogvideox-i2v": cogvideox_i2v, "cogvideox-fun": cogvideox_fun, "cosmos25-transfer": cosmos25_transfer,
-    "hunyuan": hunyuan, "hunyuan15": hunyuan15, "hunyuan15-i2v": hunyuan15_i2v,
+    "hunyuan": hunyuan, "hunyuan-i2v": hunyuan_i2v, "hunyuan-i2v-wide": hunyuan_i2v_wide,
+    "hunyuan15": hunyuan15, "hunyuan15-i2v": hunyuan15_i2v,
     "mochi": mochi, "sana": sana, "cosmos": cosmos, "cosmos2": cosmos2, "cosmos25": cosmos25, "kandinsky": kandinsky,
     "kandinsky-i2v": lambda: kandinsky(pictured=True),
 }  # fmt: skip

@@ -36,6 +36,17 @@ def chat_tokenizer() -> Any:
     return made
 
 
+def word_tokenizer(*special: str) -> t.PreTrainedTokenizerFast:
+    """Words and marks, one token each, of which it knows a few."""
+    vocab = {piece: i for i, piece in enumerate([*SPECIAL, "red", "ball", "hill", ".", ",", *special])}
+    made = Tokenizer(models.WordLevel(vocab=vocab, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return t.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", bos_token="<s>",
+        additional_special_tokens=list(special),
+    )  # fmt: skip
+
+
 WORDS = 300  #: vocabulary of every text encoder here
 
 

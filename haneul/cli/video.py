@@ -112,11 +112,20 @@ def chosen(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if (name, value) != ("expand", None)}
 
 
-def run(
+def run(mode: str, *args: Any, **options: Any) -> None:
+    """Make a video by one of the library's functions, with progress, report and warnings; where torchrun started
+    several processes, the first of them makes it and the others follow it."""
+    from haneul.backbones.open import parallel
+
+    with parallel.together() as first:
+        if first:
+            _run(mode, *args, **options)
+
+
+def _run(
     mode: str, *args: Any, output: Path, preview: Path | None, report: str | None, overwrite: bool, quiet: bool,
     stream: bool, stream_to: str | None, **given: Any,
 ) -> None:  # fmt: skip
-    """Make a video by one of the library's functions, with progress, report and warnings."""
     from haneul.video.io import atomic_output, check_output
     from haneul.video.live import live_name
 

@@ -1,13 +1,14 @@
 """`haneul bench open`: an open checkpoint through our engine's backbone against the same one through plain diffusers.
 
 The checkpoints are Wan's networks with random weights, made here: what is compared is what lies around them. Both take
-turns in one process, and each has a process of its own for the time from its start and the memory at its peak. On a
-machine that others use too, the time of the processor says more than the clock, so both are told. Skipping what hardly
-changes from step to step is measured at as many steps as videos are made with.
+turns in one process, on the device that our engine would take, and each has a process of its own for the time from its
+start and the memory at its peak. On a machine that others use too, the time of the processor says more than the clock,
+so both are told. Skipping what hardly changes from step to step is measured at as many steps as videos are made with.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import torch
 
 from haneul.backbones.base import Request
 from haneul.backbones.open.backbone import Open
+from haneul.backbones.open.device import usual_device
 from haneul.backbones.open.extras import Extras
 from haneul.backbones.open.folder import read
 from haneul.evals.data import Say
@@ -89,7 +91,26 @@ def build(size: Size, folder: Path) -> Path:
     return folder
 
 
-Way = Callable[[str, int], np.ndarray[Any, Any]]  #: a prompt and a number of steps -> frames [T, H, W, 3]
+class Clock:
+    """When steps end, by the clock."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def tick(self) -> None:
+        """A step has ended, on a graphics card too."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step after the first one."""
+        return (self.ends[-1] - self.ends[0]) / max(1, len(self.ends) - 1)
+
+
+#: A prompt and a number of steps -> frames [T, H, W, 3], and when each step ended.
+Way = Callable[[str, int, Clock], np.ndarray[Any, Any]]
 
 
 def plain(folder: Path, size: Size) -> Way:
@@ -98,14 +119,19 @@ def plain(folder: Path, size: Size) -> Way:
 
     from haneul.model.precision import fast_dtype
 
-    pipe = diffusers.WanPipeline.from_pretrained(folder, dtype=fast_dtype())
+    device = usual_device()
+    pipe = diffusers.WanPipeline.from_pretrained(folder, dtype=fast_dtype(device)).to(device)
     pipe.set_progress_bar_config(disable=True)
 
-    def make(prompt: str, steps: int) -> np.ndarray[Any, Any]:
+    def make(prompt: str, steps: int, clock: Clock) -> np.ndarray[Any, Any]:
+        def ended(_pipe: Any, _step: int, _time: Any, told: dict[str, Any]) -> dict[str, Any]:
+            clock.tick()
+            return told
+
         w, h = size.sides
         answer = pipe(
             prompt=prompt, height=h, width=w, num_frames=size.frames, num_inference_steps=steps,
-            generator=torch.Generator().manual_seed(1), output_type="np",
+            generator=torch.Generator().manual_seed(1), output_type="np", callback_on_step_end=ended,
         )  # fmt: skip
         frames: np.ndarray[Any, Any] = (answer.frames[0] * 255).round().astype(np.uint8)
         return frames
@@ -117,12 +143,12 @@ def ours(folder: Path, size: Size, extras: Extras | None = None) -> Way:
     """A video of a prompt by our backbone."""
     model = Open(read(folder), extras=extras)
 
-    def make(prompt: str, steps: int) -> np.ndarray[Any, Any]:
+    def make(prompt: str, steps: int, clock: Clock) -> np.ndarray[Any, Any]:
         request = Request(
             prompt=prompt, seconds=size.frames / model.rules.fps, size=size.sides, seed=1, steps=steps,
             guidance=model.rules.guidance,
         )  # fmt: skip
-        return np.stack(list(model.generate(request)))
+        return np.stack(list(model.generate(request, lambda *_: clock.tick())))
 
     return make
 
@@ -131,9 +157,10 @@ def measure(
     say: Say, names: tuple[str, ...] = ("tiny", "medium"), turns: int = 3, cache: float = 0.1
 ) -> dict[str, Any]:
     """Seconds, by the clock and of the processor, of plain diffusers and of ours: bit for bit, as it is by default, for
-    a text that was seen, and with the first-block cache against plain diffusers at as many steps; how pixels differ;
-    seconds and peak memory of a process of its own."""
-    found: dict[str, Any] = {"goal_exact": GOAL_EXACT, "goal_cached": GOAL_CACHED, "cache": cache}
+    a text that was seen, and with the first-block cache against plain diffusers at as many steps; milliseconds of a
+    step; how pixels differ; seconds and peak memory of a process of its own."""
+    goals = {"goal_exact": GOAL_EXACT, "goal_cached": GOAL_CACHED}
+    found: dict[str, Any] = goals | {"cache": cache, "device": usual_device()}
     for name in names:
         size = SIZES[name]
         with tempfile.TemporaryDirectory() as at, warnings.catch_warnings():
@@ -147,26 +174,31 @@ def measure(
             }
             ways["plain, long"] = (ways["plain"][0], size.long_steps)
             ways["cached"] = (skips, size.long_steps)
-            frames = {key: make(PROMPTS[0], steps).astype(float) for key, (make, steps) in ways.items()}  # warm
+            frames = {key: make(PROMPTS[0], steps, Clock()).astype(float) for key, (make, steps) in ways.items()}
             seconds: dict[str, list[float]] = {key: [] for key in (*ways, "seen")}
             processor: dict[str, list[float]] = {key: [] for key in seconds}
+            step: dict[str, list[float]] = {key: [] for key in seconds}
             for turn in range(turns):
                 for key, (make, steps) in (*ways.items(), ("seen", (usual, size.steps))):
-                    began, used = time.perf_counter(), time.process_time()
-                    make(PROMPTS[0 if key == "seen" else 1 + turn % 3], steps)
+                    began, used, clock = time.perf_counter(), time.process_time(), Clock()
+                    make(PROMPTS[0 if key == "seen" else 1 + turn % 3], steps, clock)
                     seconds[key].append(round(time.perf_counter() - began, 3))
                     processor[key].append(round(time.process_time() - used, 3))
+                    step[key].append(round(1000 * clock.step, 1))
                     say(f"open, {name}, {key}: {seconds[key][-1]:.2f} s, {processor[key][-1]:.2f} s of the processor")
             alone = {}
             for key in ("plain", "ours"):
-                took, peak = timed(
-                    [sys.executable, "-W", "ignore", "-m", "haneul.evals.peers_open", key, name, str(folder)]
-                )
-                alone[key] = {"seconds": round(took, 2), "peak_mib": round(peak / 2**20)}
+                told = [key, json.dumps(asdict(size)), str(folder), str(Path(at) / key)]
+                took, peak = timed([sys.executable, "-W", "ignore", "-m", "haneul.evals.peers_open", *told])
+                card = int((Path(at) / key).read_text())
+                alone[key] = {
+                    "seconds": round(took, 2), "peak_mib": round(peak / 2**20), "card_mib": round(card / 2**20),
+                }  # fmt: skip
                 say(f"open, {name}, {key} from the start: {took:.1f} s, {peak / 2**20:.0f} MiB")
         apart = {key: np.abs(frames[key] - frames[against(key)]) for key in ("exact", "ours", "cached")}
         found[name] = asdict(size) | {
-            "seconds": seconds, "processor": processor, "process": alone,
+            "seconds": seconds, "processor": processor, "process": alone, "step_ms": step,
+            "median_step_ms": {key: statistics.median(values) for key, values in step.items()},
             "median": {key: statistics.median(values) for key, values in seconds.items()},
             "largest_difference": {key: int(value.max()) for key, value in apart.items()},
             "mean_difference": {key: round(float(value.mean()), 3) for key, value in apart.items()},
@@ -205,7 +237,9 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         }
         for key, (label, goal, steps) in labels.items():
             apart = {which: r[f"{which}_difference"]["ours" if key == "seen" else key] for which in ("largest", "mean")}
+            a_step, plainly = (r["median_step_ms"][which] for which in (key, against(key)))
             beside = (
+                f"{a_step:.0f} ms a step against {plainly:.0f}; "
                 f"{r['median'][key]:.2f} s against {r['median'][against(key)]:.2f} s, of the processor "
                 f"{r['faster_processor'][key]:.2f}x; {shape}, {steps} steps; pixels differ by {apart['largest']} at "
                 f"most, {apart['mean']:g} on average"
@@ -213,6 +247,8 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             table.append((f"open, {name}: {label}", goal, f"{r['faster'][key]:.2f}x", beside))
         a, b = r["process"]["ours"], r["process"]["plain"]
         beside = f"{a['seconds']:.1f} s against {b['seconds']:.1f} s; {a['peak_mib']} against {b['peak_mib']} MiB"
+        if result["device"] == "cuda":
+            beside += f", on the card {a['card_mib']} against {b['card_mib']} MiB"
         table.append(
             (f"open, {name}: process start to frames", "no slower", f"{b['seconds'] / a['seconds']:.2f}x", beside)
         )
@@ -220,10 +256,12 @@ def rows(result: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def main() -> None:
-    """One video in this process: plain or ours, a size, a folder."""
-    way, name, folder = sys.argv[1:4]
-    make = {"plain": plain, "ours": ours}[way](Path(folder), SIZES[name])
-    make(PROMPTS[0], SIZES[name].steps)
+    """One video in this process: plain or ours, a size, a folder, and a file for the most bytes on a graphics card."""
+    way, told, folder, out = sys.argv[1:5]
+    size = Size(**json.loads(told))
+    make = {"plain": plain, "ours": ours}[way](Path(folder), size)
+    make(PROMPTS[0], size.steps, Clock())
+    Path(out).write_text(str(torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0))
 
 
 if __name__ == "__main__":

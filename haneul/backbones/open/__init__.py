@@ -6,6 +6,7 @@
     licences.py    under which terms it may be used
     memory.py      what it takes, and how it is brought into what there is
     quantise.py    its weights in eight bits by torchao
+    parallel.py    one video by several graphics cards
     modes.py       each mode, native or built from the calls that there are
     context.py     what a window of a long video sees of the last one, and the noise on it
     control.py     control in other ways than a video and a mask

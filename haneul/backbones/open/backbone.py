@@ -112,6 +112,9 @@ class Open:
             )
         if self.calls.text is not None and "audio_vae" in self.checkpoint.parts:
             found.append("the checkpoint makes sound as well, which is left out")
+        call = self.checkpoint.pipeline.call
+        if request.negative and ("negative_prompt" not in call or "true_cfg_scale" in call or request.guidance <= 1):
+            found.append("what should not be seen counts for nothing: guidance is distilled into this checkpoint, or 1")
         if request.fixed.get("camera"):
             found.append("the camera's move is told to the checkpoint in words, which it may follow or not")
         return [note for note in found if note]
@@ -247,7 +250,7 @@ class Open:
             "output_type": "np",
         }
         if pipeline.frames:
-            told[pipeline.frames] = length
+            told[pipeline.frames] = length + self.rules.lost
         if request.negative:
             told["negative_prompt"] = request.negative
         for rate in ("frame_rate", "fps"):

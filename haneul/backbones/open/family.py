@@ -40,6 +40,8 @@ EITHER = ("Cosmos2_5_PredictBasePipeline", "Cosmos3OmniPipeline")
 #: Frames that a call cannot do without: with fewer, diffusers' own normalisation of the first four latent frames by
 #: those that follow divides by nothing.
 SHORTEST = {"Kandinsky5I2VPipeline": 21}
+#: Calls that leave the first four frames out, where the picture has channels of its own.
+CUT = ("HunyuanVideoImageToVideoPipeline",)
 HD = 1280 * 720  #: pixels up to which every family is let go
 
 
@@ -70,6 +72,7 @@ class Rules:
     steps: int
     guidance: float
     shortest: int = 1  #: frames
+    lost: int = 0  #: frames that the call makes and does not give, so that as many more are asked for
     fixed: bool = False  #: whether the size that it was made for is the only one
 
     @property
@@ -197,15 +200,17 @@ def rules(checkpoint: Checkpoint) -> Rules:
     patch = _patch(denoiser)
     frames = (own.call.get(own.frames) if own.frames else None) or own.call.get("num_frames_per_chunk")
     window = WINDOWS.get(own.package) or frames or denoiser.get("sample_frames") or 16 * step + 1
+    lost = step if own.name in CUT and denoiser.get("image_condition_type") == "latent_concat" else 0
     return Rules(
         fps=_rate(checkpoint),
         step=step,
         multiple=math.lcm(own.multiple, space * patch, 2),
-        window=step * max(1, (int(window) - 1) // step) + 1,
+        window=step * max(1, (int(window) - 1 - lost) // step) + 1,
         size=_size(own, denoiser, space),
         steps=int(own.call.get("num_inference_steps") or 50),
         guidance=_guidance(checkpoint),
         shortest=SHORTEST.get(own.name, 1),
+        lost=lost,
         fixed=bool(denoiser.get("use_learned_positional_embeddings")),
     )
 

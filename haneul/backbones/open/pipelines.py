@@ -6,7 +6,7 @@ import gc
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from diffusers.quantizers.pipe_quant_config import PipelineQuantizationConfig
 from PIL import Image
 
 from haneul.backbones.base import Progress
-from haneul.backbones.open import quantise, speed
+from haneul.backbones.open import parallel, quantise, speed
 from haneul.backbones.open.extras import Extras
 from haneul.backbones.open.folder import Checkpoint, read_header
 from haneul.backbones.open.memory import Plan
@@ -31,12 +31,32 @@ class Pipelines:
     def __init__(self, checkpoint: Checkpoint, plan: Plan, extras: Extras | None = None) -> None:
         self.checkpoint, self.plan, self.extras = checkpoint, plan, extras or Extras()
         self.doubts: list[str] = []  #: what was asked for and could not be done
+        self.shared = self._share()
         with quiet():
             self.own = self._load()
             self._add(self.own)
         self._made: dict[str, Any] = {}
         self._placed: Any = None
         self.get(checkpoint.pipeline)
+
+    def _share(self) -> bool:
+        """Whether several processes compute together; the others are told to load the same."""
+        if parallel.count() == 1:
+            return False
+        kind = self.checkpoint.denoiser.kind
+        if kind not in parallel.SPLIT:
+            self.doubts.append(f"{kind} is not split over several devices, so one of them computes alone")
+            return False
+        if torch.accelerator.device_count() == 0:
+            self.doubts.append("several processes share a video on graphics cards alone, so one of them computes alone")
+            return False
+        if self.plan.place == "layers":
+            self.doubts.append("a layer at a time is not split over several devices, so one of them computes alone")
+            return False
+        if parallel.leads():
+            found = self.checkpoint
+            parallel.tell(parallel.Load(folder=found.folder, name=found.name, plan=self.plan, extras=self.extras))
+        return True
 
     def _load(self) -> Any:
         dtype = getattr(torch, self.plan.dtype)
@@ -101,7 +121,12 @@ class Pipelines:
                 denoiser.enable_layerwise_casting(
                     storage_dtype=torch.float8_e4m3fn, compute_dtype=getattr(torch, self.plan.dtype)
                 )
-        if self.extras.cache:
+        if self.shared:
+            for denoiser in speed.denoisers(pipe):
+                parallel.split(denoiser)
+        if self.extras.cache and self.shared:  # each would decide by its share of the tokens, and wait for the others
+            self.doubts.append("where several devices share a video no blocks are skipped, so --cache does nothing")
+        elif self.extras.cache:
             self.doubts += speed.skip_alike(pipe, self.extras.cache)
         if self.extras.compile:
             self.doubts += speed.compile_blocks(pipe)
@@ -129,24 +154,32 @@ class Pipelines:
         return pipe
 
     def _place(self, pipe: Any) -> None:
+        device = self.plan.device
+        if device == "cuda" and self.shared:  # each process has its own, where diffusers takes the first to be meant
+            device = f"cuda:{torch.cuda.current_device()}"
         if self.plan.place == "whole":
-            pipe.to(self.plan.device)
+            pipe.to(device)
         elif self.plan.place == "parts":
-            pipe.enable_model_cpu_offload(device=self.plan.device)
+            pipe.enable_model_cpu_offload(device=device)
         else:
-            pipe.enable_sequential_cpu_offload(device=self.plan.device)
+            pipe.enable_sequential_cpu_offload(device=device)
         self._placed = pipe
 
     def call(self, pipeline: Pipeline, tell: Callable[[int, int], None] | None, **given: Any) -> Any:
         """What a pipeline answers; `tell` is called with the steps done and the steps in all. Raises MemoryError when
         the device has not enough memory."""
-        pipe = self.get(pipeline)
+        pipe, told = self.get(pipeline), dict(given)
         if "guidance_scale" in given and "guidance_scale" not in pipeline.call:
             pipe.guider = pipe.guider.new(guidance_scale=given.pop("guidance_scale"))
-        with quiet(), torch.no_grad(), _telling(pipe, tell), _drawing(given):
+        together = parallel.called(pipeline, told) if self.shared else nullcontext()
+        with quiet(), torch.no_grad(), _telling(pipe, tell), _drawing(given), together:
             try:
                 return pipe(**given)
             except torch.OutOfMemoryError as error:
+                if self.shared:  # the others are within the call and could not be told another plan
+                    raise CheckpointError(
+                        "one of the processes ran out of memory; ask for a smaller or shorter video, or --quantise"
+                    ) from error
                 raise MemoryError(str(error)) from error
             except RuntimeError as error:
                 if "can't allocate memory" in str(error) or "not enough memory" in str(error):  # the CPU's own words
