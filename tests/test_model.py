@@ -306,3 +306,13 @@ def test_window_count() -> None:
     assert window_count(14, 13, 4) == 2
     assert window_count(22, 13, 4) == 2
     assert window_count(23, 13, 4) == 3
+
+
+def test_controls_that_were_never_shown_can_be_heard_later() -> None:
+    """Only what never varied takes its spread from new data: the others' weights were learned with theirs."""
+    model = DiT(DiTConfig(width=64, heads=2, depth=1, concepts=(3,), latent=8))
+    first = torch.full((10,), 0.5)
+    first[6] = 0.0
+    model.set_spread(torch.ones(8), torch.ones(8), first)
+    model.hear(torch.full((10,), 0.25))
+    assert model.control_spread.tolist() == [0.5] * 6 + [0.25] + [0.5] * 3

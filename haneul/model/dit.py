@@ -244,6 +244,13 @@ class DiT(nn.Module):
         self.spread.copy_(torch.stack([group_C, single_C]).clamp(min=LEAST_SPREAD))
         self.control_spread.copy_(control_K.clamp(min=LEAST_SPREAD))
 
+    @torch.no_grad()
+    def hear(self, control_K: Tensor) -> None:
+        """Take the spread of controls that never varied before from data in which they do; the others keep theirs,
+        with which their weights were learned."""
+        unheard = self.control_spread <= 1.01 * LEAST_SPREAD
+        self.control_spread.copy_(torch.where(unheard, control_K.clamp(min=LEAST_SPREAD), self.control_spread))
+
     def scales(self, t_BFS: Tensor, single_F: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`flow.preconditioning` of each channel, [B, F, S, C]."""
         s = torch.where(single_F[:, None, None], self.spread[1], self.spread[0]).float()  # [F, 1, C]

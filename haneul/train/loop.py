@@ -81,7 +81,8 @@ def gather(recipe: Recipe) -> tuple[list[Pool | Resident], Feed | None]:
 def fresh(recipe: Recipe, pools: list[Pool | Resident]) -> tuple[DiT, TextEncoder | None]:
     """The model that a run begins with, and what encodes its words if it reads any."""
     model = DiT(recipe.preset.dit)
-    model.set_spread(*spreads(pools))
+    found = spreads(pools)
+    model.set_spread(*found)
     text = TextEncoder.load(recipe.text_encoder) if model.refine is not None else None
     if model.refine is not None and text is not None:
         if not isinstance(pools[0], Pool):
@@ -92,6 +93,7 @@ def fresh(recipe: Recipe, pools: list[Pool | Resident]) -> tuple[DiT, TextEncode
         text.to(fast_dtype(recipe.device))
     if recipe.begin is not None:
         load_into(model, load(recipe.begin, "dit")[0], recipe.begin)
+        model.hear(found[2])
     return model, text
 
 
