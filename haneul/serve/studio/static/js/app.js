@@ -3,7 +3,7 @@ import { forgetKey, hasKey, json, link, mine, whenKeyIsNeeded } from "./api.js";
 import { fill, h, icon, keep, kept } from "./dom.js";
 import { LANGUAGES, choose, language, preferred, speak, t } from "./i18n.js";
 import { jobs } from "./jobs.js";
-import { button, dialog, field, note } from "./parts.js";
+import { button, dialog, explain, field, note } from "./parts.js";
 
 const ROOMS = {
   create: () => import("./create.js"),
@@ -25,6 +25,7 @@ let leave = null;
 let counted = null;
 let playable = false; // whether there is a model to play
 let up = true; // whether the service answered the last time
+let failed = false; // whether the room at hand could not be shown
 
 export function theme(now = kept("theme", "auto")) {
   if (now === "auto") delete document.documentElement.dataset.theme;
@@ -82,6 +83,7 @@ async function show() {
   const [name, ...given] = route();
   leave?.abort();
   leave = new AbortController();
+  failed = false;
   const { signal } = leave;
   here();
   try {
@@ -93,7 +95,7 @@ async function show() {
     await module.show(place, given, signal);
   } catch (error) {
     if (signal.aborted || mine_ !== showing) return;
-    const { explain } = await import("./parts.js");
+    failed = true;
     fill(room, h("div", { class: "empty" }, icon("warn"), h("h1", {}, t("error.title")), h("p", {}, explain(error)), button(t("error.again"), () => show(), { kind: "main" })));
   }
 }
@@ -105,10 +107,10 @@ function state() {
 }
 
 function answers(now) {
-  if (now && !up) note(t("link.up"));
-  if (!now && up) note(t("link.down"));
+  note(t(now ? "link.up" : "link.down"));
   up = now;
   state();
+  if (up && failed) show();
 }
 
 function play({ available }) {
@@ -140,6 +142,7 @@ async function begin() {
   jobs.addEventListener("held", state);
   jobs.start();
   await show();
+  for (const load of Object.values(ROOMS)) load().catch(() => {}); // so that a network that is cut later closes no door
   json(`${mine}/play`).then(play, () => {});
   json(`${mine}/storage`).then((now) => { if (!now.workers) note(t("link.loading")); }, () => {});
 }

@@ -1,5 +1,5 @@
 // The editor: trim, go on before or after, loop, retake a span, inpaint a box, blend with another clip; before and after.
-import { json, media, mine, post } from "./api.js";
+import { json, media, mine, order } from "./api.js";
 import { calmly, fill, h, icon, kept, keep } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { isOpen, jobs } from "./jobs.js";
@@ -126,7 +126,7 @@ export async function show(place, [id], signal) {
     try {
       if (now.tool === "blend" && !now.other) return note(t("edit.other.none"));
       const [path, body] = tools[now.tool].ask();
-      const video = await post(`${mine}/${path}`, body);
+      const video = await order(`${mine}/${path}`, body);
       jobs.add(video, path);
       follow(video.id);
     } catch (error) {
@@ -178,7 +178,7 @@ export async function show(place, [id], signal) {
 
   fill(place, h("div", { class: "head" }, h("div", {}, h("p", {}, h("a", { href: `#/clip/${id}` }, t("edit.back"))), h("h1", {}, t("edit.title")), h("p", {}, clip.video.prompt ?? "")), button(t("edit.another"), () => { keep("editing", null); location.hash = "#/edit"; pick(place, signal); }, { symbol: "library" })),
     h("div", { class: "two" }, h("div", { class: "stack" }, view.element, film, told, result),
-      h("section", { class: "card stack" }, segments(t("edit.tool"), TOOLS.map((name) => [name, t(`edit.${name}`)]), now.tool, tool), form)));
+      h("section", { class: "card stack" }, segments(t("edit.tool"), TOOLS.map((name) => [name, t(`edit.${name}`)]), now.tool, tool, { kind: "tools" }), form)));
   spanned();
   tool(TOOLS.includes(now.tool) ? now.tool : "trim");
   if (before?.id === id && before.made) jobs.get(before.made).then(() => { if (!signal.aborted) follow(before.made, false); }, () => {}); // deleted since

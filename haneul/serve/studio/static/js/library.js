@@ -1,5 +1,5 @@
 // Everything that was made, however much: only what is in view exists as elements.
-import { json, mine } from "./api.js";
+import { json, link, mine } from "./api.js";
 import { calmly, fill, h, icon, keep, kept } from "./dom.js";
 import { maybe, t } from "./i18n.js";
 import { jobs } from "./jobs.js";
@@ -21,7 +21,7 @@ export function windowed(query, { signal, empty, make }) {
     columns = Math.max(1, Math.floor((width + GAP) / (272 + GAP)));
     if (width < 560 && width > 300) columns = 2;
     const each = (width - GAP * (columns - 1)) / columns;
-    height = Math.round((each * 9) / 16) + TEXT;
+    height = Math.round((each * 4) / 7) + TEXT; // a face is 7:4, as most clips are
     element.style.setProperty("height", `${Math.ceil(total / columns) * (height + GAP)}px`);
     draw();
   }
@@ -153,6 +153,7 @@ export async function show(place, given, signal) {
       field(t("library.order"), choice(["newest", "oldest", "longest", "starred"].map((name) => [name, t(`order.${name}`)]), look.order, (value) => change("order", value))), heart),
     none, list.element);
   const anew = calmly(() => list.again(), 300);
+  link.addEventListener("up", anew, { signal }); // what could not be fetched, and what was made meanwhile
   jobs.addEventListener("change", ({ detail }) => {
     const made = list.card(detail.id);
     if (made && !detail.deleted) made.show(detail);

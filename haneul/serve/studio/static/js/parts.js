@@ -88,9 +88,9 @@ export function choice(values, chosen, changed, props = {}) {
 }
 
 /** One of a few, side by side. */
-export function segments(label, values, chosen, changed) {
+export function segments(label, values, chosen, changed, { kind = "" } = {}) {
   const name = `segments-${++fields}`;
-  return h("fieldset", { class: "segments" }, h("legend", { class: "gone" }, label),
+  return h("fieldset", { class: `segments ${kind}`.trim() }, h("legend", { class: "gone" }, label),
     values.map(([value, text]) => h("label", {},
       h("input", { type: "radio", name, value, checked: value === chosen, on: { change: () => changed(value) } }), text)));
 }
