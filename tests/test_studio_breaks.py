@@ -66,6 +66,11 @@ def write(page: Any, scene: Scene) -> None:
     page.select_option("#count", "1")
 
 
+def emptied(page: Any, scene: Scene) -> None:
+    page.get_by_label("Search the sentences").fill("nothing is called this")
+    page.wait_for_selector(".empty h2")
+
+
 def star(page: Any, scene: Scene) -> None:
     page.get_by_label(f"{scene.seen['stars']} of 5 stars").check(force=True)
 
@@ -120,9 +125,9 @@ FLOWS = {
     "library": Flow(
         lambda _: "library",
         lambda page, scene: page.get_by_label("Search the sentences").fill("cyan box"),
-        lambda page, _: page.locator(".window .clip .badge").count() >= 2, itself=True,
+        lambda page, _: page.locator(".window .clip .badge").count() >= 2, ready=emptied, itself=True,
     ),
-    "clip": Flow(lambda scene: f"clip/{scene.clips[0]}", star, starred, ready=before_stars),
+    "clip": Flow(lambda scene: f"clip/{scene.clips[0]}", star, starred, ready=before_stars, itself=True),
     "edit": Flow(
         lambda scene: f"edit/{scene.clips[0]}", lambda page, _: page.click("button:has-text('Trim')"),
         lambda _, scene: scene.get("library?mode=assemble")["total"] == scene.seen["cuts"] + 1, ready=before_trim,

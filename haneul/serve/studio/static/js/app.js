@@ -1,5 +1,5 @@
 // The house: which room is shown, in which language and light, and whether the service answers.
-import { forgetKey, hasKey, json, link, mine, whenKeyIsNeeded } from "./api.js";
+import { ask, forgetKey, hasKey, json, link, mine, whenKeyIsNeeded } from "./api.js";
 import { fill, h, icon, keep, kept } from "./dom.js";
 import { LANGUAGES, choose, language, preferred, speak, t } from "./i18n.js";
 import { jobs } from "./jobs.js";
@@ -23,6 +23,7 @@ const HIDDEN = { clip: "library", admin: "queue" }; // rooms that belong to anot
 const room = document.getElementById("room");
 let leave = null;
 let counted = null;
+const KNOCK = 2000; // milliseconds
 let playable = false; // whether there is a model to play
 let up = true; // whether the service answered the last time
 let failed = false; // whether the room at hand could not be shown
@@ -106,11 +107,20 @@ function state() {
   if (about) about.textContent = up ? (jobs.resting ? t("state.paused") : "") : t("link.down");
 }
 
+/** Asks until somebody answers: an idle page would not notice. */
+async function knock() {
+  while (!up) {
+    await new Promise((done) => { setTimeout(done, KNOCK); addEventListener("online", done, { once: true }); });
+    if (!up) await ask("/healthz").catch(() => {});
+  }
+}
+
 function answers(now) {
   note(t(now ? "link.up" : "link.down"));
   up = now;
   state();
-  if (up && failed) show();
+  if (!up) knock();
+  else if (failed) show();
 }
 
 function play({ available }) {
