@@ -98,6 +98,18 @@ def new_board(scene: Scene) -> str:
     return f"board/{scene.seen['board']}"
 
 
+def new_pair(scene: Scene) -> str:
+    """Two clips that nobody has compared."""
+    if "pair" not in scene.seen:
+        body = {"prompt": "a grey box slides", "seconds": 0.2, "size": "64x64", "count": 2}
+        scene.seen["pair"] = [
+            one["id"] for one in scene.service.http.post("/haneul/variations", json=body).json()["data"]
+        ]
+        for one in scene.seen["pair"]:
+            scene.service.over(one)
+    return "compare"
+
+
 def before_vote(page: Any, scene: Scene) -> None:
     page.wait_for_selector(".sides video >> nth=1")
     scene.seen["pairs"] = scene.get("feedback/statistics")["pairs"]
@@ -137,7 +149,7 @@ FLOWS = {
         lambda _, scene: scene.get(f"boards/{scene.seen['board']}")["title"] == "never lost", itself=True,
     ),
     "compare": Flow(
-        lambda _: "compare", lambda page, _: page.click("button:has-text('No difference')"),
+        new_pair, lambda page, _: page.click("button:has-text('No difference')"),
         lambda _, scene: scene.get("feedback/statistics")["pairs"] == scene.seen["pairs"] + 1, ready=before_vote,
     ),
     "glass": Flow(

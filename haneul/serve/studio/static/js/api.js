@@ -4,6 +4,7 @@ import { token } from "./dom.js";
 let asking = null;
 let askKey = async () => null;
 const KEY = "haneul.key";
+const SMALL = 8000; // characters; browsers carry 64 KiB in all beyond the end of a page
 export const link = new EventTarget(); // "down" and "up": whether the service answers
 let up = true;
 
@@ -48,10 +49,11 @@ async function newKey(wrong) {
 export async function ask(path, { method = "GET", body, form, signal, headers: more, keepalive = false } = {}) {
   for (let turns = 1; ; turns++) {
     const sent = headers({ prefer: "respond-async", ...(body === undefined ? {} : { "content-type": "application/json" }), ...more });
-    const used = sent.authorization;
+    const used = sent.authorization, text = body === undefined ? undefined : JSON.stringify(body);
+    const outlives = keepalive || (method !== "GET" && !form && (text?.length ?? 0) < SMALL); // the page, should it be closed now
     let answer;
     try {
-      answer = await fetch(path, { method, signal, keepalive, headers: sent, body: form ?? (body === undefined ? undefined : JSON.stringify(body)) });
+      answer = await fetch(path, { method, signal, keepalive: outlives, headers: sent, body: form ?? text });
     } catch (error) {
       if (error.name !== "AbortError") answered(false);
       throw error;

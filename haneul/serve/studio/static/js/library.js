@@ -137,7 +137,8 @@ export async function show(place, given, signal) {
     make: (clip) => card({ id: clip.id, video: clip.video, stage: "", mode: clip.mode, clip, ...jobs.known.get(clip.id) }),
   });
   const change = (name, value) => { look[name] = value; keep("look", look); list.reset().then(() => scrollTo(0, 0)); };
-  const search = h("input", { type: "search", placeholder: t("library.search"), value: look.q, on: { input: calmly(() => change("q", search.value.trim()), 250) } });
+  const find = calmly(() => change("q", look.q), 250);
+  const search = h("input", { type: "search", placeholder: t("library.search"), value: look.q, on: { input: () => { look.q = search.value.trim(); keep("look", look); find(); } } });
   const heart = button(t("library.favourites"), () => { const on = !look.favourite; heart.setAttribute("aria-pressed", String(on)); change("favourite", on); }, { kind: "heart", symbol: "heart", pressed: look.favourite });
   const folderBox = h("div", {});
   json(`${mine}/folders`, { signal }).then(({ data }) => {
