@@ -78,7 +78,7 @@ def test_a_picture_is_given_and_a_take_varied(guest: Guest, service: Running) ->
     first = page.get_attribute(".grid.four .clip", "data-id")
     recipe = service.http.get(f"/haneul/library/{first}/recipe").json()
     assert recipe["options"]["camera"] == "orbit left"
-    assert "image" in json.dumps(recipe["args"]) or recipe["media"], recipe
+    assert recipe["given"] == 1
     guest.press("vary.title", ".grid.four .clip")
     page.locator("dialog select").select_option("1")
     guest.press("vary.go", "dialog")
@@ -100,6 +100,16 @@ def test_every_tool_of_the_editor(guest: Guest, service: Running, clips: list[st
             guest.press("edit.other")
             page.locator("dialog .face").first.click()
             page.wait_for_selector("dialog", state="detached")
+        if tool == "extend":
+            guest.labelled("player.moment").fill("8")
+            guest.press("edit.end.here")
+        if tool == "inpaint":
+            before = page.locator(".box").bounding_box()
+            guest.press("edit.larger")
+            page.locator(".player .screen").click(position={"x": 60, "y": 60})
+            after = page.locator(".box").bounding_box()
+            assert after["width"] > before["width"]
+            assert after["x"] < before["x"]
         with page.expect_response(lambda answer, tool=tool: answer.url.endswith(f"/haneul/{tool}")) as asked:
             page.locator(".two .button.main").filter(has_text=guest.words[f"edit.{tool}.go"]).click()
         made = asked.value.json()["id"]
@@ -108,6 +118,8 @@ def test_every_tool_of_the_editor(guest: Guest, service: Running, clips: list[st
         slide.fill("20")
         assert page.evaluate("document.querySelector('.pane').style.getPropertyValue('--at')") == "20%"
         kept = service.http.get(f"/haneul/library/{made}").json()
+        if tool == "extend":
+            assert json.loads(asked.value.request.post_data)["end"] == pytest.approx(9 / 24)
         assert (kept["mode"], clips[0] in kept["parents"]) == (tool, True)
 
 
@@ -133,7 +145,12 @@ def test_a_storyboard_comes_back_from_an_editor(
         return service.http.get(f"/haneul/boards/{back}").json()["plan"]
 
     assert [shot["prompt"] for shot in plan()["shots"]] == ["a red box", "a blue box"]
-    page.locator(".shot .top").nth(1).drag_to(page.locator(".shot .top").first)  # by mouse
+    if page.viewport_size["width"] > 1000:
+        page.locator(".shot .top").nth(1).drag_to(page.locator(".shot .top").first)
+    else:  # by single presses
+        guest.press("board.mover", ".shot >> nth=1 >>")
+        page.locator("dialog select").select_option("0")
+        guest.press("reading.take", "dialog")
     wait_for(lambda: [shot["prompt"] for shot in plan()["shots"]] == ["a blue box", "a red box"], PATIENCE / 1000)
     guest.labelled("board.remember").fill("in a snowy field")
     wait_for(lambda: plan()["remember"] == "in a snowy field", PATIENCE / 1000)
@@ -184,7 +201,7 @@ def test_the_library_is_searched_and_sorted(guest: Guest, service: Running, clip
     guest.press("library.favourites")
     page.wait_for_selector(only)
     guest.press("library.favourites")
-    guest.labelled("library.folder").select_option("kept ones")
+    page.get_by_label(guest.words["library.folder"]).select_option("kept ones")
     page.wait_for_selector(only)
     guest.labelled("library.search").fill("there is no such clip")
     page.wait_for_selector(".empty h2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 import re
 import signal
@@ -30,6 +31,14 @@ def test_both_languages_say_everything() -> None:
         assert sorted(holes.findall(english[name])) == sorted(holes.findall(korean[name])), name
     plain = [n for n in english if re.search("[a-z]{4}", korean[n]) and not re.search("[가-힣]", korean[n])]
     assert plain == []  # left in English
+
+
+def test_no_text_stands_twice() -> None:
+    """In JSON the second would win without a word."""
+    for path in (studio.FOLDER / "words").glob("*.json"):
+        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        assert [name for name in names if names.count(name) > 1] == [], path.name
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:

@@ -246,7 +246,16 @@ export async function show(place, [id], signal) {
     const picker = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, on: { change: async () => {
       try { shot.image_id = (await upload(picker.files[0])).id; changed(); draw(); } catch (error) { complain(error); }
     } } });
-    const mover = button(null, null, { kind: "plain little mover", symbol: "grip", title: t("board.mover") });
+    /** Without dragging: the place is chosen. */
+    async function place_() {
+      const chosen = await dialog((close) => {
+        const box = choice(plan.shots.map((_, n) => [String(n), String(n + 1)]), String(i), () => {});
+        return h("form", { method: "dialog", on: { submit: (event) => { event.preventDefault(); close(box.value); } } }, h("h2", {}, t("board.place")), field(t("board.place.number"), box),
+          h("div", { class: "row end" }, button(t("cancel"), () => close(), { kind: "plain" }), button(t("reading.take"), null, { kind: "main", type: "submit" })));
+      }, { label: t("board.place") });
+      if (chosen !== null) move(i, Number(chosen));
+    }
+    const mover = button(null, place_, { kind: "plain little mover", symbol: "grip", title: t("board.mover") });
     mover.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
       if (by) { event.preventDefault(); move(i, i + by); }

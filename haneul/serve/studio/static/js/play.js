@@ -8,7 +8,7 @@ import { inOrder, slot } from "./reading.js";
 
 const KEYS = { ArrowLeft: "left", KeyA: "left", ArrowRight: "right", KeyD: "right", ArrowUp: "go", KeyW: "go" };
 const MAP = 20; // metres to the border of the map
-const WORTH = 36; // pictures, three seconds: whoever leaves more is asked whether they are to be saved
+const WORTH = 24; // pictures, two seconds: whoever leaves more is asked whether they are to be saved
 const TRIES = 8; // to find a world again whose pictures stopped coming
 
 /** Draws what the model is told of the country: what stands around, the rider in the middle, ahead up. */
@@ -79,7 +79,7 @@ export async function show(place, [asked, seed], signal) {
     h("p", { class: "soft small keys-line" }, h("kbd", {}, "←"), " ", h("kbd", {}, "↑"), " ", h("kbd", {}, "→"), " ", t("play.or"), " ", h("kbd", {}, "A"), " ", h("kbd", {}, "W"), " ", h("kbd", {}, "D"), " · ", t("play.told"))));
 
   // ---------------------------------------------------------------------------------------------------- its state
-  let world = null, looking = null, unsaved = 0, busy = false; // pictures since the last save
+  let world = null, looking = null, unsaved = 0, saved = 0, busy = false; // pictures since the last save, which was of this one
   let count = 0, drawn = [], delays = [];
   const held = new Set(), sent = new Map();
   const pen = canvas.getContext("2d", { alpha: false });
@@ -162,7 +162,7 @@ export async function show(place, [asked, seed], signal) {
           picture.close();
           drawMap(map, told.near);
           if (stage.dataset.state !== "on") shown("on");
-          unsaved++;
+          unsaved = told.number - saved;
           requestAnimationFrame(() => measure(told)); // by then it is on the screen, or about to be
         }
       } catch (error) {
@@ -224,7 +224,7 @@ export async function show(place, [asked, seed], signal) {
     count = 0;
     drawn = [];
     delays = [];
-    unsaved = 0;
+    unsaved = saved = 0;
     if (!prompt.value) prompt.value = now.prompt;
     const parts = (of, filled) => inOrder(Object.entries(of)).map(([name, value]) => h("span", { class: filled ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))));
     fill(said, parts(now.said, false), parts(now.added, true), now.warnings.map((line) => h("span", { class: "chip warn" }, line)));
@@ -235,9 +235,11 @@ export async function show(place, [asked, seed], signal) {
   async function keepRide() {
     if (!world) return false;
     save.disabled = true;
+    const until = Number(stage.dataset.frames ?? 0);
     try {
       const video = await post(`${mine}/play/${world.id}/save`, {});
       jobs.add(video, "play");
+      saved = until;
       unsaved = 0;
       note(t("play.saved"), [t("play.open"), () => { location.hash = `#/clip/${video.id}`; }]);
       return true;
@@ -294,7 +296,7 @@ export async function show(place, [asked, seed], signal) {
   signal.addEventListener("abort", () => {
     letGo();
     looking?.abort();
-    if (world && unsaved > WORTH) note(t("play.left", { n: here.resting_ends }), [t("play.save"), () => keepRide()]);
+    if (world && unsaved > WORTH) note(t("play.waits", { n: here.resting_ends }), [t("play.save"), () => keepRide()]);
   });
 
   shown("idle", t("play.idle"));
