@@ -206,8 +206,8 @@ def test_the_library_is_searched_and_sorted(guest: Guest, service: Running, clip
     guest.labelled("library.search").fill("there is no such clip")
     page.wait_for_selector(".empty h2")
     guest.press("library.all")  # one press leads out of it
-    page.wait_for_selector(f".clip[data-id='{clips[1]}'] .badge")
-    face = page.locator(f".clip[data-id='{clips[1]}'] .face")
+    page.wait_for_selector(".window .clip .badge")
+    face = page.locator(".window .clip:has(.badge) .face").first
     face.hover()
     until(page, "document.querySelector('.window video')?.currentTime > 0")  # it plays when one rests on it
     page.goto(f"{guest.root}/#/compare")
