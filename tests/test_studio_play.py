@@ -138,7 +138,9 @@ def test_a_ride_outlives_a_cut_network_and_a_closed_tab(browser: Any, service: R
     wire.cut()
     page.wait_for_selector(".live[data-state=lost] p:has-text('Looking for your world')")
     assert page.locator(".pad.held").count() == 0, "nobody holds a key of a world that is not seen"
-    wire.mend()
+    with page.expect_request(lambda asked: asked.url.endswith("/keys")) as told:
+        wire.mend()
+    assert told.value.post_data_json["go"] == 0, "and the world is told so"
     on(page)
     wait_for(lambda: not page.locator(".notes > div:has-text('does not answer')").count(), PATIENCE / 1000)
     page.keyboard.up("ArrowUp")

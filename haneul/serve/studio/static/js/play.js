@@ -96,12 +96,12 @@ export async function show(place, [asked, seed], signal) {
 
   /** Sends what is held now, if it is another than before. */
   function tell(when) {
+    for (const [name, one] of Object.entries(pads)) one.classList.toggle("held", held.has(name));
     if (!world) return;
     count++;
     sent.set(count, when);
     const steer = (held.has("right") ? 1 : 0) - (held.has("left") ? 1 : 0), go = held.has("go") ? 1 : 0;
     post(`${mine}/play/${world.id}/keys`, { number: count, steer, go }).then((now) => { if (!now.taken && now.number > count) count = now.number; }, () => {}); // another tab may be ahead; the pictures tell what is wrong
-    for (const [name, one] of Object.entries(pads)) one.classList.toggle("held", held.has(name));
   }
 
   function hold(name, on, when = performance.now()) {
@@ -171,11 +171,12 @@ export async function show(place, [asked, seed], signal) {
       }
       if (ends.signal.aborted || ++tries > TRIES) break;
       shown("lost", t("play.lost"));
-      held.clear();
+      letGo();
       await new Promise((done) => setTimeout(done, 400 * tries));
       try {
         const now = await json(`${mine}/play/${mineWorld.id}`, { signal: ends.signal });
         if (now.status === "ended") return over_({ end: now.reason, message: now.message });
+        tell(performance.now()); // that the keys were let go did not arrive
       } catch (error) {
         if (ends.signal.aborted) return;
         if (error.status) return lost(error);
@@ -189,7 +190,7 @@ export async function show(place, [asked, seed], signal) {
   function over_(told) {
     world = null;
     unsaved = 0;
-    held.clear();
+    letGo();
     sent.clear();
     const code = told.end === "refused" ? told.code : null;
     shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), button(t("play.another"), () => start(), { kind: "main", symbol: "play" }));
