@@ -23,8 +23,8 @@ pytestmark = needs_browser
 PICTURES = os.environ.get("HANEUL_PICTURES")
 STEPS, SECONDS = ("12", "2") if PICTURES else ("1", "0.5")  # without pictures nobody looks at what is made
 WAIT = 900_000  # milliseconds: two cores that may be shared make it
-MOST = 58_000  # bytes of a picture
-WIDTH = 1024  # pixels of a picture
+MOST = 40_000  # bytes of a picture
+WIDTH = 896  # pixels of a picture
 TAKES = "a red rubber ball bounces down grey stairs in a desert at sunset"
 SHOTS = (
     "노란 공이 숲에서 왼쪽으로 굴러간다",
