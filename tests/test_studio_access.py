@@ -81,6 +81,15 @@ def test_nothing_stands_in_anybodys_way(
                 wrong[f"dialog {name}"] = against(page)
                 page.keyboard.press("Escape")
                 page.wait_for_selector("dialog", state="detached")
+        page = visit.to(f"board/{board}")
+        for opens in (".picked-way", ".mover"):
+            page.locator(opens).first.click()
+            page.wait_for_selector("dialog h2")
+            if opens == ".picked-way":
+                page.click(f"dialog button:has-text('{words['camera.add']}')")
+            wrong[f"dialog {opens}"] = against(page)
+            page.keyboard.press("Escape")
+            page.wait_for_selector("dialog", state="detached")
         assert {name: found for name, found in wrong.items() if found} == {}
         assert visit.problems == []
     finally:

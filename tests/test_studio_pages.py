@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import json
 import os
 import re
 import signal
@@ -11,10 +13,12 @@ import sys
 from pathlib import Path
 
 import httpx2
+from fastapi import FastAPI
 from serving import Running
 from visiting import PATIENCE, table
 
 from haneul.serve import studio
+from haneul.serve.problems import install, still_working
 
 
 def test_both_languages_say_everything() -> None:
@@ -27,6 +31,14 @@ def test_both_languages_say_everything() -> None:
         assert sorted(holes.findall(english[name])) == sorted(holes.findall(korean[name])), name
     plain = [n for n in english if re.search("[a-z]{4}", korean[n]) and not re.search("[가-힣]", korean[n])]
     assert plain == []  # left in English
+
+
+def test_no_text_stands_twice() -> None:
+    """In JSON the second would win without a word."""
+    for path in (studio.FOLDER / "words").glob("*.json"):
+        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        assert [name for name in names if names.count(name) > 1] == [], path.name
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:
@@ -119,3 +131,23 @@ def test_the_command_serves_it(serving_home: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         process.stdout.close()  # type: ignore[union-attr]
+
+
+def test_who_is_ready_to_ask_again_gets_no_error() -> None:
+    """What takes longer than an answer may is no error in the console of a page (RFC 7240)."""
+    app = FastAPI()
+    install(app, ())
+
+    @app.get("/slow")
+    def slow() -> None:
+        raise still_working("it goes on")
+
+    async def asked(**headers: str) -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as http:
+            return await http.get("/slow", headers=headers)
+
+    plain, ready = asyncio.run(asked()), asyncio.run(asked(prefer="Respond-Async"))
+    assert (plain.status_code, ready.status_code) == (503, 202)
+    assert ready.headers["preference-applied"] == "respond-async"
+    assert plain.json() == ready.json()
+    assert plain.headers["retry-after"] == ready.headers["retry-after"] == "2"

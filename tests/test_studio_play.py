@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from serving import Running, wait_for
-from visiting import PATIENCE, Visit, needs_browser, until
+from visiting import PATIENCE, Visit, Wire, needs_browser, until
 
 from haneul.serve.children import API, PLAY
 
@@ -123,6 +123,43 @@ def test_what_goes_wrong_is_said(browser: Any, service: Running) -> None:
         os.kill(pid, signal.SIGKILL)
     over(page, "The ride is over: the service was started anew")
     visit.context.close()
+
+
+def test_a_ride_outlives_a_cut_network_and_a_closed_tab(browser: Any, service: Running) -> None:
+    wire = Wire(service.root)
+    visit = Visit(browser, wire.root)
+    page = visit.to("play")
+    page.fill("#ride", "a red car in the desert")
+    page.keyboard.press("Enter")
+    on(page)
+    [world] = service.http.get("/haneul/play").json()["worlds"]
+    page.keyboard.down("ArrowUp")
+    wait_for(lambda: frames(page) > 40, PATIENCE / 1000)
+    wire.cut()
+    page.wait_for_selector(".live[data-state=lost] p:has-text('Looking for your world')")
+    assert page.locator(".pad.held").count() == 0, "nobody holds a key of a world that is not seen"
+    with page.expect_request(lambda asked: asked.url.endswith("/keys")) as told:
+        wire.mend()
+    assert told.value.post_data_json["go"] == 0, "and the world is told so"
+    on(page)
+    wait_for(lambda: not page.locator(".notes > div:has-text('does not answer')").count(), PATIENCE / 1000)
+    page.keyboard.up("ArrowUp")
+    page.close()
+    visit.page = page = visit.context.new_page()
+    page.goto(f"{wire.root}/#/play")
+    on(page)
+    assert service.http.get("/haneul/play").json()["worlds"] == [world]
+    assert page.input_value("#ride") == "a red car in the desert"
+    wait_for(lambda: frames(page) > 40, PATIENCE / 1000)  # of the whole ride
+    with page.expect_response(lambda answer: answer.url.endswith("/save")) as saved:
+        page.get_by_role("button", name="Save the ride").click()
+    video = saved.value.json()
+    assert float(video["seconds"]) > 40 / 12, "with what was played before the cut"
+    page.get_by_role("button", name="Stop").click()
+    over(page, "The ride is over.")
+    service.http.post(f"/haneul/videos/{video['id']}/cancel")  # that rides are drawn is seen elsewhere
+    visit.context.close()
+    wire.close()
 
 
 def test_where_nothing_can_be_played(browser: Any, serving_home: Path, tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
+import threading
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from serving import wait_for
@@ -71,3 +75,54 @@ class Visit:
 def until(page: Any, expression: str) -> None:
     """Waits until something is true on a page; asked from outside, for the page's own policy forbids to evaluate."""
     wait_for(lambda: page.evaluate(f"() => Boolean({expression})"), PATIENCE / 1000)
+
+
+class Wire:
+    """What lies between a browser and a service, and can be cut: what is open ends, and nothing new is answered."""
+
+    def __init__(self, root: str) -> None:
+        address = urlsplit(root)
+        self._to = (str(address.hostname), int(address.port or 80))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.root = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._whole, self._open = True, set[socket.socket]()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                one, _ = self._listener.accept()
+                if not self._whole:
+                    one.close()
+                    continue
+                other = socket.create_connection(self._to)
+                self._open |= {one, other}
+                for ends in ((one, other), (other, one)):
+                    self._threads.append(threading.Thread(target=self._carry, args=ends, daemon=True))
+                    self._threads[-1].start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        self._whole = False
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        self._whole = True
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for one in (self._listener, *self._open):
+            one.close()

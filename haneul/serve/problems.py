@@ -103,8 +103,12 @@ def install(app: FastAPI, away: tuple[type[Exception], ...]) -> None:
         app.add_exception_handler(kind, later)
 
     @app.exception_handler(Problem)
-    def _(_request: Request, error: Problem) -> Response:
-        return envelope(error.status, error.message, error.code, error.param, error.headers)
+    def _(request: Request, error: Problem) -> Response:
+        answer = envelope(error.status, error.message, error.code, error.param, error.headers)
+        if error.code == "still_working" and "respond-async" in request.headers.get("prefer", "").lower():
+            answer.status_code = 202  # RFC 7240, section 4.1: nothing went wrong for who is ready to ask again
+            answer.headers["Preference-Applied"] = "respond-async"
+        return answer
 
     @app.exception_handler(JobsError)
     def _(_request: Request, error: JobsError) -> Response:

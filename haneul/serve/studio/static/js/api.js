@@ -1,8 +1,19 @@
 // The public API, and nothing else. A key, where one is needed, lives as long as this tab.
+import { token } from "./dom.js";
+
 let asking = null;
 let askKey = async () => null;
 const KEY = "haneul.key";
+const SMALL = 8000; // characters; browsers carry 64 KiB in all beyond the end of a page
 export const link = new EventTarget(); // "down" and "up": whether the service answers
+let up = true;
+
+/** Notes whether the service answered; who listens is told of a change. */
+export function answered(now) {
+  if (now === up) return;
+  up = now;
+  link.dispatchEvent(new Event(now ? "up" : "down"));
+}
 
 export class Refused extends Error {
   constructor(status, body, wait) {
@@ -37,26 +48,28 @@ async function newKey(wrong) {
 /** One request; asks for a key where one is needed, and again for what takes longer than an answer may. Throws Refused, or TypeError when nobody answers. */
 export async function ask(path, { method = "GET", body, form, signal, headers: more, keepalive = false } = {}) {
   for (let turns = 1; ; turns++) {
-    const sent = headers({ ...(body === undefined ? {} : { "content-type": "application/json" }), ...more });
-    const used = sent.authorization;
+    const sent = headers({ prefer: "respond-async", ...(body === undefined ? {} : { "content-type": "application/json" }), ...more });
+    const used = sent.authorization, text = body === undefined ? undefined : JSON.stringify(body);
+    const outlives = keepalive || (method !== "GET" && !form && (text?.length ?? 0) < SMALL); // the page, should it be closed now
     let answer;
     try {
-      answer = await fetch(path, { method, signal, keepalive, headers: sent, body: form ?? (body === undefined ? undefined : JSON.stringify(body)) });
+      answer = await fetch(path, { method, signal, keepalive: outlives, headers: sent, body: form ?? text });
     } catch (error) {
-      if (error.name !== "AbortError") link.dispatchEvent(new Event("down"));
+      if (error.name !== "AbortError") answered(false);
       throw error;
     }
-    link.dispatchEvent(new Event("up"));
+    answered(true);
     if (answer.status === 401) {
       const now = headers().authorization;
       if ((now && now !== used) || (await newKey(Boolean(used)))) continue;
     }
-    if (!answer.ok) {
+    if (answer.status === 202 && answer.headers.has("preference-applied") && turns < 20) { // it goes on: asked again
+      await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("retry-after")) || 2)));
+      signal?.throwIfAborted();
+      continue;
+    }
+    if (!answer.ok || answer.headers.has("preference-applied")) {
       const told = await answer.json().catch(() => null);
-      if (told?.error?.code === "still_working" && turns < 20 && !signal?.aborted) {
-        await new Promise((done) => setTimeout(done, 1000 * (Number(answer.headers.get("retry-after")) || 2)));
-        continue;
-      }
       throw new Refused(answer.status, told?.error, Number(answer.headers.get("retry-after")) || null);
     }
     return answer;
@@ -66,6 +79,22 @@ export async function ask(path, { method = "GET", body, form, signal, headers: m
 export const json = async (path, options) => (await ask(path, options)).json();
 export const post = (path, body, options) => json(path, { method: "POST", body, ...options });
 export const mine = "/v1/haneul";
+
+const unanswered = new Map(); // what was asked for without an answer -> its idempotency key
+
+/** Asks for something that is to be made once. Where no answer came, nobody knows whether it was accepted; asked for again, it is the same. */
+export async function order(path, body) {
+  const what = path + JSON.stringify(body), key = unanswered.get(what) ?? token();
+  unanswered.set(what, key);
+  try {
+    const found = await post(path, body, { headers: { "idempotency-key": key } });
+    unanswered.delete(what);
+    return found;
+  } catch (error) {
+    if (error instanceof Refused && error.status < 500) unanswered.delete(what);
+    throw error;
+  }
+}
 
 /** Server-sent events, as [name, data], until the server ends them. */
 export async function* events(path, signal) {

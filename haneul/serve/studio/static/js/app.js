@@ -1,9 +1,9 @@
 // The house: which room is shown, in which language and light, and whether the service answers.
-import { forgetKey, hasKey, json, link, mine, whenKeyIsNeeded } from "./api.js";
+import { ask, forgetKey, hasKey, json, link, mine, whenKeyIsNeeded } from "./api.js";
 import { fill, h, icon, keep, kept } from "./dom.js";
 import { LANGUAGES, choose, language, preferred, speak, t } from "./i18n.js";
 import { jobs } from "./jobs.js";
-import { button, dialog, field, note } from "./parts.js";
+import { button, dialog, explain, field, note } from "./parts.js";
 
 const ROOMS = {
   create: () => import("./create.js"),
@@ -23,8 +23,10 @@ const HIDDEN = { clip: "library", admin: "queue" }; // rooms that belong to anot
 const room = document.getElementById("room");
 let leave = null;
 let counted = null;
+const KNOCK = 2000; // milliseconds
 let playable = false; // whether there is a model to play
 let up = true; // whether the service answered the last time
+let failed = false; // whether the room at hand could not be shown
 
 export function theme(now = kept("theme", "auto")) {
   if (now === "auto") delete document.documentElement.dataset.theme;
@@ -82,6 +84,7 @@ async function show() {
   const [name, ...given] = route();
   leave?.abort();
   leave = new AbortController();
+  failed = false;
   const { signal } = leave;
   here();
   try {
@@ -93,7 +96,7 @@ async function show() {
     await module.show(place, given, signal);
   } catch (error) {
     if (signal.aborted || mine_ !== showing) return;
-    const { explain } = await import("./parts.js");
+    failed = true;
     fill(room, h("div", { class: "empty" }, icon("warn"), h("h1", {}, t("error.title")), h("p", {}, explain(error)), button(t("error.again"), () => show(), { kind: "main" })));
   }
 }
@@ -104,11 +107,20 @@ function state() {
   if (about) about.textContent = up ? (jobs.resting ? t("state.paused") : "") : t("link.down");
 }
 
+/** Asks until somebody answers: an idle page would not notice. */
+async function knock() {
+  while (!up) {
+    await new Promise((done) => { setTimeout(done, KNOCK); addEventListener("online", done, { once: true }); });
+    if (!up) await ask("/healthz").catch(() => {});
+  }
+}
+
 function answers(now) {
-  if (now && !up) note(t("link.up"));
-  if (!now && up) note(t("link.down"));
+  note(t(now ? "link.up" : "link.down"));
   up = now;
   state();
+  if (!up) knock();
+  else if (failed) show();
 }
 
 function play({ available }) {
@@ -140,6 +152,7 @@ async function begin() {
   jobs.addEventListener("held", state);
   jobs.start();
   await show();
+  for (const load of Object.values(ROOMS)) load().catch(() => {}); // so that a network that is cut later closes no door
   json(`${mine}/play`).then(play, () => {});
   json(`${mine}/storage`).then((now) => { if (!now.workers) note(t("link.loading")); }, () => {});
 }

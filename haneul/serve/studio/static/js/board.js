@@ -1,5 +1,6 @@
 // The storyboard: shots in order, each made by itself, joined as one film. What is written is saved as it is written.
-import { ask, download, json, mine, post, upload } from "./api.js";
+import { chooseWay, spoken } from "./camera.js";
+import { ask, download, json, mine, order, post, upload } from "./api.js";
 import { calmly, fill, h, icon, keep, kept, newSeed, token } from "./dom.js";
 import { ago, number, t } from "./i18n.js";
 import { isOpen, jobs } from "./jobs.js";
@@ -132,8 +133,8 @@ export async function show(place, [id], signal) {
     if (shot.transition === "continue" && i) {
       if (!isMade(plan.shots[i - 1], i - 1)) await makeShot(i - 1);
       await finished(plan.shots[i - 1].video_id);
-      video = await post(`${mine}/extend`, { ...told, clip: { video_id: plan.shots[i - 1].video_id }, only_new: true });
-    } else video = await post(`${mine}/generate`, { ...told, ...(shot.image_id ? { image: { file_id: shot.image_id } } : {}) });
+      video = await order(`${mine}/extend`, { ...told, clip: { video_id: plan.shots[i - 1].video_id }, only_new: true });
+    } else video = await order(`${mine}/generate`, { ...told, ...(shot.image_id ? { image: { file_id: shot.image_id } } : {}) });
     jobs.add(video, "generate");
     shot.video_id = video.id;
     shot.bridge_id = null;
@@ -160,7 +161,7 @@ export async function show(place, [id], signal) {
         const shot = plan.shots[i];
         if (shot.transition !== "connect") continue;
         if (!shot.bridge_id || bridges.get(shot.bridge_id) !== bridgeRecipe(i)) {
-          const video = await post(`${mine}/connect`, { prompt: shot.prompt, first: { video_id: plan.shots[i - 1].video_id }, second: { video_id: shot.video_id }, seconds: BRIDGE, only_new: true, seed: seedOf(shot, i) });
+          const video = await order(`${mine}/connect`, { prompt: shot.prompt, first: { video_id: plan.shots[i - 1].video_id }, second: { video_id: shot.video_id }, seconds: BRIDGE, only_new: true, seed: seedOf(shot, i) });
           jobs.add(video, "connect");
           shot.bridge_id = video.id;
           bridges.set(video.id, bridgeRecipe(i));
@@ -173,7 +174,7 @@ export async function show(place, [id], signal) {
         ...(shot.transition === "connect" && i ? [{ clip: { video_id: shot.bridge_id } }] : []),
         { clip: { video_id: shot.video_id }, dissolve: shot.transition === "dissolve" && i > 0 },
       ]);
-      const film = await post(`${mine}/assemble`, { cuts, title: board.title || t("board.untitled") });
+      const film = await order(`${mine}/assemble`, { cuts, title: board.title || t("board.untitled") });
       jobs.add(film, "assemble");
       plan.film_id = film.id;
       settled();
@@ -225,7 +226,14 @@ export async function show(place, [id], signal) {
   function shotCard(shot, i) {
     const words = h("textarea", { rows: 2, value: shot.prompt, placeholder: t("board.prompt"), "aria-label": t("board.shot", { n: i + 1 }), on: { input: () => { shot.prompt = words.value; mark(); typed(); } } });
     const seconds = h("input", { type: "number", min: 0.2, max: 60, step: 0.1, value: shot.seconds, on: { change: () => { shot.seconds = Number(seconds.value) || 4; changed(); mark(); } } });
-    const camera = h("input", { type: "text", value: shot.camera, placeholder: "push in", on: { change: () => { shot.camera = camera.value.trim(); changed(); mark(); } } });
+    const camera = h("button", { type: "button", class: "button picked-way", on: { click: async () => {
+      const way = await chooseWay(shot.camera, Number(shot.seconds));
+      if (way === null || way === shot.camera) return;
+      shot.camera = way;
+      camera.textContent = spoken(way);
+      changed();
+      mark();
+    } } }, spoken(shot.camera));
     const badge = h("span", { class: "tiny soft" });
     const video = shot.video_id && jobs.known.get(shot.video_id);
     const seen = h("div", { class: "seen" });
@@ -238,7 +246,16 @@ export async function show(place, [id], signal) {
     const picker = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp", hidden: true, on: { change: async () => {
       try { shot.image_id = (await upload(picker.files[0])).id; changed(); draw(); } catch (error) { complain(error); }
     } } });
-    const mover = button(null, null, { kind: "plain little mover", symbol: "grip", title: t("board.mover") });
+    /** Without dragging: the place is chosen. */
+    async function place_() {
+      const chosen = await dialog((close) => {
+        const box = choice(plan.shots.map((_, n) => [String(n), String(n + 1)]), String(i), () => {});
+        return h("form", { method: "dialog", on: { submit: (event) => { event.preventDefault(); close(box.value); } } }, h("h2", {}, t("board.place")), field(t("board.place.number"), box),
+          h("div", { class: "row end" }, button(t("cancel"), () => close(), { kind: "plain" }), button(t("reading.take"), null, { kind: "main", type: "submit" })));
+      }, { label: t("board.place") });
+      if (chosen !== null) move(i, Number(chosen));
+    }
+    const mover = button(null, place_, { kind: "plain little mover", symbol: "grip", title: t("board.mover") });
     mover.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
       if (by) { event.preventDefault(); move(i, i + by); }

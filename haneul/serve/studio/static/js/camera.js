@@ -1,7 +1,7 @@
 // The camera's way, put together from moves and drawn from above.
 import { fill, h, s } from "./dom.js";
 import { t, word } from "./i18n.js";
-import { button, choice, field } from "./parts.js";
+import { button, choice, dialog, field } from "./parts.js";
 
 // What a second of each move does, seen from above: the camera's velocity to the right and back, and its turn, for one
 // unit of its amount; the usual amount of a second; the most of it.
@@ -72,3 +72,17 @@ export function dial(path, total, changed) {
   list();
   return h("div", { class: "stack" }, h("div", { class: "dial" }, map, h("p", { class: "soft small" }, t("camera.about"))), rows);
 }
+
+/** A way in the words of whoever reads. */
+export function spoken(path) {
+  const legs = parse(path);
+  return legs.length ? legs.map((leg) => [word(leg.move), leg.amount].filter(Boolean).join(" ")).join(", ") : path || t("camera.none");
+}
+
+/** The widget in a dialog; null when nothing was chosen. */
+export const chooseWay = (path, seconds) => dialog((close) => {
+  let now = path;
+  return h("form", { method: "dialog", on: { submit: (event) => { event.preventDefault(); close(now); } } }, h("h2", {}, t("camera.title")),
+    dial(path, () => seconds, (way_) => { now = way_; }),
+    h("div", { class: "row end" }, button(t("cancel"), () => close(), { kind: "plain" }), button(t("reading.take"), null, { kind: "main", type: "submit" })));
+}, { label: t("camera.title") });

@@ -1,5 +1,6 @@
 // One clip: seen, sorted, made again with one change, and where it came from.
-import { json, media, mine, post } from "./api.js";
+import { json, media, mine, order, post } from "./api.js";
+import { dial } from "./camera.js";
 import { begin } from "./create.js";
 import { fill, h, icon, keep, kept, newSeed, s } from "./dom.js";
 import { ago, maybe, number, t, word } from "./i18n.js";
@@ -7,7 +8,7 @@ import { isOpen, jobs } from "./jobs.js";
 import { button, choice, complain, face, failure, field, mark, note, remove, varying } from "./parts.js";
 import { takeaway } from "./export.js";
 import { player } from "./player.js";
-import { slot } from "./reading.js";
+import { inOrder, slot } from "./reading.js";
 
 export async function show(place, [id], signal) {
   const clip = await json(`${mine}/library/${encodeURIComponent(id)}`, { signal });
@@ -42,7 +43,7 @@ export async function show(place, [id], signal) {
     try {
       const first = newSeed(), made = [];
       for (let i = 0; i < how.count; i++) {
-        const video = await post(`${mine}/remix`, { prompt: clip.video.prompt ?? "", clip: { video_id: id }, strength: how.strength, seed: first + i });
+        const video = await order(`${mine}/remix`, { prompt: clip.video.prompt ?? "", clip: { video_id: id }, strength: how.strength, seed: first + i });
         jobs.add(video, "remix");
         made.push(video.id);
       }
@@ -68,7 +69,7 @@ export async function show(place, [id], signal) {
     [t("fact.mode")]: maybe(`mode.${clip.mode}`, clip.mode),
     [t("create.size")]: clip.video.size.replace("x", " × "),
     [t("fact.length")]: t("seconds.short", { n: number(Number(clip.video.seconds), 2) }) + (clip.frames ? ` · ${t("fact.frames", { n: clip.frames })}` : ""),
-    [t("create.seed")]: clip.seed,
+    [t("create.seed")]: clip.mode === "assemble" ? null : clip.seed, // nothing was drawn by lot
     [t("camera.title")]: recipe.options.camera,
     [t("vary.strength")]: recipe.args.strength,
     [t("fact.model")]: clip.video.model,
@@ -82,7 +83,7 @@ export async function show(place, [id], signal) {
         details.warnings.length ? h("details", {}, h("summary", {}, t("clip.warnings", { n: details.warnings.length })), h("ul", { class: "stack tight small soft" }, details.warnings.map((line) => h("li", {}, line)))) : null),
       h("div", { class: "stack" },
         h("section", { class: "card stack" }, stars(clip), folder(clip), facts,
-          Object.keys(understood).length ? h("div", { class: "chips" }, Object.entries(understood).map(([name, value]) => h("span", { class: report.expanded && name in report.expanded ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))))) : null),
+          Object.keys(understood).length ? h("div", { class: "chips" }, inOrder(Object.entries(understood)).map(([name, value]) => h("span", { class: report.expanded && name in report.expanded ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))))) : null),
         ["assemble", "play"].includes(clip.mode) ? null : once(clip, recipe))),
     await family(clip, signal));
 }
@@ -122,18 +123,18 @@ function once(clip, recipe) {
   const boxes = {
     prompt: () => h("textarea", { rows: 3, value: recipe.prompt, on: { input: (event) => { value = event.target.value; } } }),
     seed: () => h("input", { type: "number", min: 0, value: (value = newSeed()), on: { input: (event) => { value = Number(event.target.value); } } }),
-    camera: () => h("input", { type: "text", value: recipe.options.camera ?? "", placeholder: "orbit left 40, then push in", on: { input: (event) => { value = event.target.value; } } }),
+    camera: () => dial(recipe.options.camera ?? "", () => Number(recipe.args.seconds ?? clip.video.seconds), (way) => { value = way; }),
     steps: () => h("input", { type: "number", min: 1, max: 200, value: (value = recipe.options.steps ?? 12), on: { input: (event) => { value = Number(event.target.value); } } }),
     seconds: () => h("input", { type: "number", min: 0.2, max: 120, step: 0.1, value: (value = recipe.args.seconds ?? 4), on: { input: (event) => { value = Number(event.target.value); } } }),
     strength: () => h("input", { type: "range", min: 0.05, max: 1, step: 0.05, value: (value = recipe.args.strength ?? 0.5), on: { input: (event) => { value = Number(event.target.value); } } }),
   };
   let which = film ? "seed" : "prompt";
-  const draw = () => { value = null; fill(place, field(t(`change.${which}`), boxes[which]())); };
+  const draw = () => { value = null; fill(place, which === "camera" ? boxes.camera() : field(t(`change.${which}`), boxes[which]())); };
   draw();
   return h("section", { class: "card" }, h("form", { class: "stack", on: { submit: async (event) => {
     event.preventDefault();
     try {
-      const made = await post(`${mine}/library/${clip.id}/again`, value === null ? {} : { [which]: value });
+      const made = await order(`${mine}/library/${clip.id}/again`, value === null ? {} : { [which]: value });
       jobs.add(made, clip.mode);
       keep("takes", [made.id, ...kept("takes", [])].slice(0, 27));
       location.hash = `#/clip/${made.id}`;

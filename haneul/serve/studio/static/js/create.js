@@ -1,7 +1,7 @@
 // The first room: say what happens, see what the model understood, choose among several, go on from one.
-import { json, media, mine, post, upload } from "./api.js";
+import { json, media, mine, order, post, upload } from "./api.js";
 import { dial } from "./camera.js";
-import { calmly, fill, h, icon, keep, kept, newSeed, token } from "./dom.js";
+import { calmly, fill, h, icon, keep, kept, newSeed } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { isOpen, jobs } from "./jobs.js";
 import { button, card, choice, complain, explain, field, note, refusal, refusedCode, remove, segments, varying } from "./parts.js";
@@ -180,7 +180,6 @@ export async function show(place, _given, signal) {
     if (!now.prompt.trim()) { words.focus(); return note(t("create.empty")); }
     go.disabled = true;
     fill(trouble).hidden = true;
-    const id = token();
     try {
       const has = given(), first = now.seed === "" ? seed : Number(now.seed);
       const ref = has && (has.video_id ? { video_id: has.video_id } : { file_id: has.file_id });
@@ -188,12 +187,12 @@ export async function show(place, _given, signal) {
       if (now.mode === "remix" || now.mode === "extend" || now.mode === "before") {
         const path = now.mode === "remix" ? "remix" : "extend";
         const own = path === "remix" ? { strength: Number(now.strength) } : { seconds: Number(now.seconds), backward: now.mode === "before" };
-        made = await each(path, now.count, (n) => ({ ...wish(), clip: ref, ...own, seed: first + n }), id);
+        made = await each(path, now.count, (n) => ({ ...wish(), clip: ref, ...own, seed: first + n }));
       } else {
         const body = { ...wish(), seconds: Number(now.seconds), size: now.size, loop: now.mode === "loop", seed: first, count: Number(now.count) };
         if (now.same && read.caption() && !body.remember) body.remember = read.caption();
         if (ref) body.image = ref;
-        made = (await post(`${mine}/variations`, body, { headers: { "idempotency-key": id } })).data;
+        made = (await order(`${mine}/variations`, body)).data;
       }
       begun(made);
       if (now.seed === "") seed = newSeed();
@@ -204,9 +203,9 @@ export async function show(place, _given, signal) {
     } finally { go.disabled = false; }
   }
 
-  async function each(path, n, body, id) {
+  async function each(path, n, body) {
     const made = [];
-    for (let i = 0; i < n; i++) made.push(await post(`${mine}/${path}`, body(i), { headers: { "idempotency-key": `${id}.${i}` } }));
+    for (let i = 0; i < n; i++) made.push(await order(`${mine}/${path}`, body(i)));
     return made;
   }
 
@@ -223,8 +222,8 @@ export async function show(place, _given, signal) {
     const how = await varying();
     if (!how) return;
     try {
-      const first = newSeed(), id = token();
-      begun(await each("remix", how.count, (n) => ({ ...wish(), prompt: job.video.prompt ?? now.prompt, clip: { video_id: job.id }, strength: how.strength, seed: first + n }), id));
+      const first = newSeed();
+      begun(await each("remix", how.count, (n) => ({ ...wish(), prompt: job.video.prompt ?? now.prompt, clip: { video_id: job.id }, strength: how.strength, seed: first + n })));
     } catch (error) { complain(error); }
   }
 

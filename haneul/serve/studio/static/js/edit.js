@@ -1,5 +1,5 @@
 // The editor: trim, go on before or after, loop, retake a span, inpaint a box, blend with another clip; before and after.
-import { json, media, mine, post } from "./api.js";
+import { json, media, mine, order } from "./api.js";
 import { calmly, fill, h, icon, kept, keep } from "./dom.js";
 import { number, t } from "./i18n.js";
 import { isOpen, jobs } from "./jobs.js";
@@ -87,18 +87,41 @@ export async function show(place, [id], signal) {
     else if (l + dx >= -1e-9 && r + dx <= 1 + 1e-9 && tt + dy >= -1e-9 && b + dy <= 1 + 1e-9) held(l + dx, tt + dy, r + dx, b + dy);
   });
 
+  // A press beside the box brings it there.
+  view.screen.addEventListener("click", (event) => {
+    if (!box.isConnected || box.contains(event.target)) return;
+    event.stopPropagation();
+    const frame = view.screen.getBoundingClientRect(), [l, tt, r, b] = now.box, [w, hh] = [r - l, b - tt];
+    const x = Math.min(1 - w, Math.max(0, (event.clientX - frame.left) / frame.width - w / 2)), y = Math.min(1 - hh, Math.max(0, (event.clientY - frame.top) / frame.height - hh / 2));
+    held(x, y, x + w, y + hh);
+    remember();
+  }, { capture: true });
+  const grow = (by) => {
+    const [l, tt, r, b] = now.box, [dx, dy] = [((r - l) * by) / 2, ((b - tt) * by) / 2];
+    held(Math.max(0, l - dx), Math.max(0, tt - dy), Math.min(1, r + dx), Math.min(1, b + dy));
+    remember();
+  };
+  const sizes = () => h("div", { class: "row tight" }, button(t("edit.larger"), () => grow(0.2), { kind: "little", symbol: "plus" }), button(t("edit.smaller"), () => grow(-0.2), { kind: "little" }));
+  /** The ends of the span by the moment that is shown. */
+  const here = () => h("div", { class: "row tight" }, ...["start", "end"].map((name) => button(t(`edit.${name}.here`), () => {
+    const value = (view.at() + (name === "end" ? 1 : 0)) / view.fps;
+    if (name === "start") now.start = Math.max(0, Math.min(value, now.end - LEAST)); else now.end = Math.min(length, Math.max(value, now.start + LEAST));
+    spanned();
+    remember();
+  }, { kind: "little" })));
+
   // ---- the tools
   const form = h("div", { class: "stack" }), trouble = h("div", {});
   const words = () => h("textarea", { rows: 3, value: now.prompt, maxlength: 4000, on: { input: (event) => { now.prompt = event.target.value; } } });
   const seconds = () => field(t("create.seconds"), h("input", { type: "number", min: 0.3, max: 60, step: 0.1, value: now.seconds, on: { input: (event) => { now.seconds = Number(event.target.value); } } }));
   const ref = { video_id: id };
   const tools = {
-    trim: { fields: () => [], ask: () => ["assemble", { cuts: [{ clip: ref, start: now.start, end: Math.min(now.end, length) }], title: clip.video.prompt ?? "" }] },
-    extend: { fields: () => [field(t("edit.say"), words()), segments(t("edit.side"), [["after", t("create.mode.extend")], ["before", t("create.mode.before")]], now.back ? "before" : "after", (side) => { now.back = side === "before"; }), seconds()],
+    trim: { fields: () => [here()], ask: () => ["assemble", { cuts: [{ clip: ref, start: now.start, end: Math.min(now.end, length) }], title: clip.video.prompt ?? "" }] },
+    extend: { fields: () => [here(), field(t("edit.say"), words()), segments(t("edit.side"), [["after", t("create.mode.extend")], ["before", t("create.mode.before")]], now.back ? "before" : "after", (side) => { now.back = side === "before"; }), seconds()],
       ask: () => ["extend", { prompt: now.prompt, clip: ref, seconds: now.seconds, backward: now.back, start: now.start, ...(now.end < length ? { end: now.end } : {}) }] },
     loop: { fields: () => [field(t("edit.say"), words()), seconds()], ask: () => ["loop", { prompt: now.prompt, clip: ref, seconds: now.seconds }] },
-    retake: { fields: () => [field(t("edit.say"), words())], ask: () => ["retake", { prompt: now.prompt, clip: ref, start: now.start, end: now.end }] },
-    inpaint: { fields: () => [field(t("edit.say"), words())], ask: () => ["inpaint", { prompt: now.prompt, clip: ref, box: now.box }] },
+    retake: { fields: () => [here(), field(t("edit.say"), words())], ask: () => ["retake", { prompt: now.prompt, clip: ref, start: now.start, end: now.end }] },
+    inpaint: { fields: () => [sizes(), field(t("edit.say"), words())], ask: () => ["inpaint", { prompt: now.prompt, clip: ref, box: now.box }] },
     blend: { fields: () => {
       const shown = h("p", { class: "soft small" }, now.other ? now.other.video.prompt ?? now.other.id : t("edit.other.none"));
       return [h("div", { class: "row" }, button(t("edit.other"), async () => {
@@ -126,7 +149,7 @@ export async function show(place, [id], signal) {
     try {
       if (now.tool === "blend" && !now.other) return note(t("edit.other.none"));
       const [path, body] = tools[now.tool].ask();
-      const video = await post(`${mine}/${path}`, body);
+      const video = await order(`${mine}/${path}`, body);
       jobs.add(video, path);
       follow(video.id);
     } catch (error) {
@@ -178,7 +201,7 @@ export async function show(place, [id], signal) {
 
   fill(place, h("div", { class: "head" }, h("div", {}, h("p", {}, h("a", { href: `#/clip/${id}` }, t("edit.back"))), h("h1", {}, t("edit.title")), h("p", {}, clip.video.prompt ?? "")), button(t("edit.another"), () => { keep("editing", null); location.hash = "#/edit"; pick(place, signal); }, { symbol: "library" })),
     h("div", { class: "two" }, h("div", { class: "stack" }, view.element, film, told, result),
-      h("section", { class: "card stack" }, segments(t("edit.tool"), TOOLS.map((name) => [name, t(`edit.${name}`)]), now.tool, tool), form)));
+      h("section", { class: "card stack" }, segments(t("edit.tool"), TOOLS.map((name) => [name, t(`edit.${name}`)]), now.tool, tool, { kind: "tools" }), form)));
   spanned();
   tool(TOOLS.includes(now.tool) ? now.tool : "trim");
   if (before?.id === id && before.made) jobs.get(before.made).then(() => { if (!signal.aborted) follow(before.made, false); }, () => {}); // deleted since

@@ -47,7 +47,7 @@ export function told(found, name) {
     [t("glass.signer")]: found.signer && `${found.signer}${found.issuer ? ` (${found.issuer})` : ""}`,
     [t("glass.made")]: yes(found.ai_generated, "glass.made.ai", "glass.made.unsaid"),
     [t("glass.with")]: found.generator, [t("fact.model")]: found.model, [t("fact.mode")]: found.mode && maybe(`mode.${found.mode}`, found.mode), [t("create.seed")]: found.mode === "assemble" ? null : found.seed,
-    [t("glass.when")]: found.when, [t("glass.training")]: yes(found.do_not_train, "glass.training.no", "glass.training.yes"),
+    [t("glass.when")]: found.when && new Date(found.when).toLocaleString(document.documentElement.lang), [t("glass.training")]: yes(found.do_not_train, "glass.training.no", "glass.training.yes"),
     [t("glass.weights")]: found.weights_sha256, [t("glass.root")]: found.data_ledger_root,
   };
   return h("div", { class: "verdict stack" },

@@ -1,5 +1,5 @@
 // Everything that waits or runs, as the service tells it; pages look here and listen for "change".
-import { events, json, link, mine } from "./api.js";
+import { answered, events, json, mine } from "./api.js";
 
 const WATCHED = 2; // running videos whose preview frames are shown: browsers open six connections in all
 
@@ -68,7 +68,7 @@ class Jobs extends EventTarget {
           else this.#set(job);
         }
       } catch {
-        link.dispatchEvent(new Event("down"));
+        answered(false);
       }
       await new Promise((done) => setTimeout(done, wait));
       await this.#catchUp();

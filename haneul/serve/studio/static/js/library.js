@@ -1,5 +1,5 @@
 // Everything that was made, however much: only what is in view exists as elements.
-import { json, mine } from "./api.js";
+import { json, link, mine } from "./api.js";
 import { calmly, fill, h, icon, keep, kept } from "./dom.js";
 import { maybe, t } from "./i18n.js";
 import { jobs } from "./jobs.js";
@@ -21,7 +21,7 @@ export function windowed(query, { signal, empty, make }) {
     columns = Math.max(1, Math.floor((width + GAP) / (272 + GAP)));
     if (width < 560 && width > 300) columns = 2;
     const each = (width - GAP * (columns - 1)) / columns;
-    height = Math.round((each * 9) / 16) + TEXT;
+    height = Math.round((each * 4) / 7) + TEXT; // a face is 7:4, as most clips are
     element.style.setProperty("height", `${Math.ceil(total / columns) * (height + GAP)}px`);
     draw();
   }
@@ -137,7 +137,8 @@ export async function show(place, given, signal) {
     make: (clip) => card({ id: clip.id, video: clip.video, stage: "", mode: clip.mode, clip, ...jobs.known.get(clip.id) }),
   });
   const change = (name, value) => { look[name] = value; keep("look", look); list.reset().then(() => scrollTo(0, 0)); };
-  const search = h("input", { type: "search", placeholder: t("library.search"), value: look.q, on: { input: calmly(() => change("q", search.value.trim()), 250) } });
+  const find = calmly(() => change("q", look.q), 250);
+  const search = h("input", { type: "search", placeholder: t("library.search"), value: look.q, on: { input: () => { look.q = search.value.trim(); keep("look", look); find(); } } });
   const heart = button(t("library.favourites"), () => { const on = !look.favourite; heart.setAttribute("aria-pressed", String(on)); change("favourite", on); }, { kind: "heart", symbol: "heart", pressed: look.favourite });
   const folderBox = h("div", {});
   json(`${mine}/folders`, { signal }).then(({ data }) => {
@@ -153,6 +154,7 @@ export async function show(place, given, signal) {
       field(t("library.order"), choice(["newest", "oldest", "longest", "starred"].map((name) => [name, t(`order.${name}`)]), look.order, (value) => change("order", value))), heart),
     none, list.element);
   const anew = calmly(() => list.again(), 300);
+  link.addEventListener("up", anew, { signal }); // what could not be fetched, and what was made meanwhile
   jobs.addEventListener("change", ({ detail }) => {
     const made = list.card(detail.id);
     if (made && !detail.deleted) made.show(detail);

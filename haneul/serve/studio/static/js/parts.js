@@ -1,5 +1,5 @@
 // What several rooms share: notes, dialogs, a clip's card, the player, and what to say when something went wrong.
-import { Refused, ask, hasKey, json, media, mine } from "./api.js";
+import { Refused, ask, hasKey, json, link, media, mine } from "./api.js";
 import { h, icon } from "./dom.js";
 import { ago, maybe, number, t } from "./i18n.js";
 import { isOpen, jobs } from "./jobs.js";
@@ -88,9 +88,9 @@ export function choice(values, chosen, changed, props = {}) {
 }
 
 /** One of a few, side by side. */
-export function segments(label, values, chosen, changed) {
+export function segments(label, values, chosen, changed, { kind = "" } = {}) {
   const name = `segments-${++fields}`;
-  return h("fieldset", { class: "segments" }, h("legend", { class: "gone" }, label),
+  return h("fieldset", { class: `segments ${kind}`.trim() }, h("legend", { class: "gone" }, label),
     values.map(([value, text]) => h("label", {},
       h("input", { type: "radio", name, value, checked: value === chosen, on: { change: () => changed(value) } }), text)));
 }
@@ -112,8 +112,22 @@ export async function remove(id) {
   return true;
 }
 
-export async function mark(id, changes) {
-  return json(`${mine}/library/${encodeURIComponent(id)}`, { method: "PATCH", body: changes });
+let marking = Promise.resolve();
+
+/** Hearts, stars, folders: one after another, and where nobody answers, once somebody does. */
+export function mark(id, changes) {
+  const made = marking.then(async () => {
+    for (;;) {
+      try {
+        return await json(`${mine}/library/${encodeURIComponent(id)}`, { method: "PATCH", body: changes });
+      } catch (error) {
+        if (error instanceof Refused) throw error;
+        await new Promise((done) => link.addEventListener("up", done, { once: true }));
+      }
+    }
+  });
+  marking = made.catch(() => {});
+  return made;
 }
 
 /** Tells what a video is while it is made and once it is there: the face of a card. It plays when looked at. */

@@ -4,10 +4,11 @@ import { fill, h, icon } from "./dom.js";
 import { maybe, number, t, word } from "./i18n.js";
 import { jobs } from "./jobs.js";
 import { button, complain, dialog, explain, note, refusal, refusedCode } from "./parts.js";
-import { slot } from "./reading.js";
+import { inOrder, slot } from "./reading.js";
 
 const KEYS = { ArrowLeft: "left", KeyA: "left", ArrowRight: "right", KeyD: "right", ArrowUp: "go", KeyW: "go" };
 const MAP = 20; // metres to the border of the map
+const WORTH = 24; // pictures, two seconds: whoever leaves more is asked whether they are to be saved
 const TRIES = 8; // to find a world again whose pictures stopped coming
 
 /** Draws what the model is told of the country: what stands around, the rider in the middle, ahead up. */
@@ -78,7 +79,7 @@ export async function show(place, [asked, seed], signal) {
     h("p", { class: "soft small keys-line" }, h("kbd", {}, "←"), " ", h("kbd", {}, "↑"), " ", h("kbd", {}, "→"), " ", t("play.or"), " ", h("kbd", {}, "A"), " ", h("kbd", {}, "W"), " ", h("kbd", {}, "D"), " · ", t("play.told"))));
 
   // ---------------------------------------------------------------------------------------------------- its state
-  let world = null, looking = null, unsaved = false, busy = false;
+  let world = null, looking = null, unsaved = 0, saved = 0, busy = false; // pictures since the last save, which was of this one
   let count = 0, drawn = [], delays = [];
   const held = new Set(), sent = new Map();
   const pen = canvas.getContext("2d", { alpha: false });
@@ -95,12 +96,12 @@ export async function show(place, [asked, seed], signal) {
 
   /** Sends what is held now, if it is another than before. */
   function tell(when) {
+    for (const [name, one] of Object.entries(pads)) one.classList.toggle("held", held.has(name));
     if (!world) return;
     count++;
     sent.set(count, when);
     const steer = (held.has("right") ? 1 : 0) - (held.has("left") ? 1 : 0), go = held.has("go") ? 1 : 0;
     post(`${mine}/play/${world.id}/keys`, { number: count, steer, go }).then((now) => { if (!now.taken && now.number > count) count = now.number; }, () => {}); // another tab may be ahead; the pictures tell what is wrong
-    for (const [name, one] of Object.entries(pads)) one.classList.toggle("held", held.has(name));
   }
 
   function hold(name, on, when = performance.now()) {
@@ -161,7 +162,7 @@ export async function show(place, [asked, seed], signal) {
           picture.close();
           drawMap(map, told.near);
           if (stage.dataset.state !== "on") shown("on");
-          unsaved = true;
+          unsaved = told.number - saved;
           requestAnimationFrame(() => measure(told)); // by then it is on the screen, or about to be
         }
       } catch (error) {
@@ -170,11 +171,12 @@ export async function show(place, [asked, seed], signal) {
       }
       if (ends.signal.aborted || ++tries > TRIES) break;
       shown("lost", t("play.lost"));
-      held.clear();
+      letGo();
       await new Promise((done) => setTimeout(done, 400 * tries));
       try {
         const now = await json(`${mine}/play/${mineWorld.id}`, { signal: ends.signal });
         if (now.status === "ended") return over_({ end: now.reason, message: now.message });
+        tell(performance.now()); // that the keys were let go did not arrive
       } catch (error) {
         if (ends.signal.aborted) return;
         if (error.status) return lost(error);
@@ -187,8 +189,8 @@ export async function show(place, [asked, seed], signal) {
 
   function over_(told) {
     world = null;
-    unsaved = false;
-    held.clear();
+    unsaved = 0;
+    letGo();
     sent.clear();
     const code = told.end === "refused" ? told.code : null;
     shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), button(t("play.another"), () => start(), { kind: "main", symbol: "play" }));
@@ -223,9 +225,9 @@ export async function show(place, [asked, seed], signal) {
     count = 0;
     drawn = [];
     delays = [];
-    unsaved = false;
+    unsaved = saved = 0;
     if (!prompt.value) prompt.value = now.prompt;
-    const parts = (of, filled) => Object.entries(of).filter(([name]) => name !== "event").map(([name, value]) => h("span", { class: filled ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))));
+    const parts = (of, filled) => inOrder(Object.entries(of)).map(([name, value]) => h("span", { class: filled ? "chip filled" : "chip" }, h("span", {}, slot(name)), h("b", {}, word(value))));
     fill(said, parts(now.said, false), parts(now.added, true), now.warnings.map((line) => h("span", { class: "chip warn" }, line)));
     shown("loading", t("play.loading"));
     look();
@@ -234,10 +236,12 @@ export async function show(place, [asked, seed], signal) {
   async function keepRide() {
     if (!world) return false;
     save.disabled = true;
+    const until = Number(stage.dataset.frames ?? 0);
     try {
       const video = await post(`${mine}/play/${world.id}/save`, {});
       jobs.add(video, "play");
-      unsaved = false;
+      saved = until;
+      unsaved = 0;
       note(t("play.saved"), [t("play.open"), () => { location.hash = `#/clip/${video.id}`; }]);
       return true;
     } catch (error) {
@@ -250,8 +254,7 @@ export async function show(place, [asked, seed], signal) {
 
   /** Ends the world at hand, perhaps saved; false where it is to go on. */
   async function left() {
-    const frames = Number(stage.dataset.frames ?? 0);
-    if (unsaved && frames > 36) {
+    if (unsaved > WORTH) {
       letGo();
       const how = await dialog((close) => h("form", { method: "dialog", on: { submit: (event) => { event.preventDefault(); close("save"); } } }, h("h2", {}, t("play.leave")), h("p", { class: "soft" }, t("play.leave.about")),
         h("div", { class: "row end" }, button(t("cancel"), () => close(), { kind: "plain" }), button(t("play.leave.drop"), () => close("drop"), {}), button(t("play.leave.save"), null, { kind: "main", type: "submit", symbol: "down" }))), { label: t("play.leave") });
@@ -279,6 +282,7 @@ export async function show(place, [asked, seed], signal) {
   }, { signal });
   addEventListener("keyup", (event) => { const name = KEYS[event.code]; if (name) hold(name, false, event.timeStamp); }, { signal });
   addEventListener("blur", letGo, { signal });
+  addEventListener("beforeunload", (event) => { if (world && unsaved > WORTH) event.preventDefault(); }, { signal });
   stage.addEventListener("pointerdown", () => stage.focus({ preventScroll: true }));
 
   // A tab that nobody sees lets its world rest, and finds it again when it is seen soon.
@@ -290,7 +294,11 @@ export async function show(place, [asked, seed], signal) {
       shown("resting", t("play.resting", { n: here.resting_ends }));
     } else look();
   }, { signal });
-  signal.addEventListener("abort", () => { letGo(); looking?.abort(); });
+  signal.addEventListener("abort", () => {
+    letGo();
+    looking?.abort();
+    if (world && unsaved > WORTH) note(t("play.waits", { n: here.resting_ends }), [t("play.save"), () => keepRide()]);
+  });
 
   shown("idle", t("play.idle"));
   if (here.worlds.length) {

@@ -1,5 +1,5 @@
 // What waits and runs, and how this place is set up.
-import { ask, forgetKey, hasKey, json, mine, post } from "./api.js";
+import { ask, forgetKey, hasKey, json, mine, order, post } from "./api.js";
 import { quota } from "./admin.js";
 import { change, frame, theme } from "./app.js";
 import { fill, h, icon, keep, kept } from "./dom.js";
@@ -53,7 +53,7 @@ export async function show(place, _given, signal) {
     const found = await json(`${mine}/library?status=failed&limit=20`, { signal });
     fill(failed, found.data.length ? found.data.map((clip) => h("li", {}, h("div", { class: "grow stack tight" }, h("a", { href: `#/clip/${clip.id}` }, clip.video.prompt ?? t("clip.noprompt")),
       h("span", { class: "soft small" }, `${ago(clip.video.completed_at ?? clip.video.created_at)} · ${clip.video.error?.code === "cancelled" ? t("state.cancelled") : failure(clip.video)}`)),
-    button(t("queue.retry"), async () => { try { jobs.add(await post(`${mine}/library/${clip.id}/again`, {}), clip.mode); draw(); } catch (error) { complain(error); } }, { kind: "little", symbol: "again" }),
+    button(t("queue.retry"), async () => { try { jobs.add(await order(`${mine}/library/${clip.id}/again`, {}), clip.mode); draw(); } catch (error) { complain(error); } }, { kind: "little", symbol: "again" }),
     button(null, async () => { try { await ask(`/v1/videos/${clip.id}`, { method: "DELETE" }); jobs.gone(clip.id); await failures(); } catch (error) { complain(error); } }, { kind: "plain little", symbol: "bin", title: t("clip.delete") }))) : h("li", { class: "soft" }, t("queue.nofailures")));
   }
 

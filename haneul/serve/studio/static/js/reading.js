@@ -6,10 +6,13 @@ import { json, mine } from "./api.js";
 
 // The order in which a caption tells them.
 const ORDER = ["count", "color", "material", "kind", "outcome", "direction", "relation", "color2", "material2", "kind2", "setting", "time", "style", "camera", "event", "work1", "work2", "work3", "work4"];
-const UNSAID = new Set(["event", "outcome"]); // an event is told by what comes of it
+const UNSAID = "event"; // it is told by what comes of it
 let vocabulary = null;
 
 export const slot = (name) => t(`slot.${name}`);
+
+/** Rows that begin with a slot's name, those that are told, in the order in which a caption tells them. */
+export const inOrder = (rows) => rows.filter(([name]) => name !== UNSAID).sort((a, b) => ORDER.indexOf(a[0]) - ORDER.indexOf(b[0]));
 
 /** A caption of slots and values, as short phrases. */
 export function captioned(values) {
@@ -59,7 +62,7 @@ export function reading(does) {
         h("div", { class: "row end" }, button(t("cancel"), () => close(), { kind: "plain" }), button(t("reading.take"), null, { kind: "main", type: "submit" })));
     }, { label: slot(name) });
     if (!chosen || chosen === current) return;
-    caption.value = captioned({ ...values(), [name]: chosen, ...(name === "setting" ? {} : {}) });
+    caption.value = captioned({ ...values(), [name]: chosen });
     edited(true);
     does.remember(caption.value);
   }
@@ -72,7 +75,6 @@ export function reading(does) {
       : h("button", { type: "button", class: kind === "filled" ? "chip filled" : "chip", title: told, on: { click: () => pick(name, value) } }, inside);
   }
 
-  const byOrder = (a, b) => ORDER.indexOf(a[0]) - ORDER.indexOf(b[0]);
   const api = {
     element,
     caption: () => (found ? captioned(values()) : ""),
@@ -96,11 +98,11 @@ export function reading(does) {
       found = now;
       inner.hidden = false;
       state.hidden = true;
-      const rows = [
+      const rows = inOrder([
         ...Object.entries(now.said).map(([name, told]) => [name, told.value, "said", told.probability]),
         ...Object.entries(now.remembered).map(([name, told]) => [name, told.value, "kept", told.probability]),
         ...Object.entries(now.filled).filter(([name]) => !(name in now.said) && !(name in now.remembered)).map(([name, value]) => [name, value, "filled", null]),
-      ].filter(([name]) => !(UNSAID.has(name) && name === "event")).sort(byOrder);
+      ]);
       fill(chips, rows.length ? rows.map((row) => chip(...row)) : h("span", { class: "soft small" }, t("reading.nothing")));
       fill(strange, now.unknown.length ? h("div", { class: "note warn" }, icon("info"), h("div", { class: "stack tight" },
         h("span", {}, t("reading.unknown")),
