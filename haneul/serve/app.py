@@ -25,6 +25,7 @@ from haneul.serve import (
     admin_api,
     boards_api,
     cuts_api,
+    examples,
     export_api,
     feedback_api,
     haneul_api,
@@ -126,6 +127,7 @@ def _describe(app: FastAPI, *, needed: bool) -> None:
                 [(body, "validation") for body in bodies], ref_template="#/components/schemas/{model}"
             )
             found["components"]["schemas"] |= extra["$defs"]
+            examples.show(found["components"]["schemas"])
             found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             found["security"] = [{"key": []}] if needed else [{"key": []}, {}]
             for path in OPEN:

@@ -12,7 +12,7 @@ const MODES = ["generate", "extend", "connect", "loop", "retake", "keyframes", "
 
 /** Cards in a window: rows are placed by number, and pages of clips fetched as they come near. */
 export function windowed(query, { signal, empty, make }) {
-  let total = 0, columns = 1, width = 0, height = 0, version = 0, known = false;
+  let total = 0, columns = 1, width = 0, height = 0, version = 0, known = false, near = [0, 0];
   const clips = new Map(), pages = new Map(), shown = new Map();
   const element = h("div", { class: "window", role: "list" });
 
@@ -41,10 +41,13 @@ export function windowed(query, { signal, empty, make }) {
     }
   }
 
-  function draw() {
+  /** Places what is near; after scrolling alone nothing is touched until another row comes near. */
+  function draw(scrolled = false) {
     if (!height) return;
     const top = -element.getBoundingClientRect().top, row = height + GAP;
     const first = Math.max(0, Math.floor(top / row) - 2) * columns, last = Math.min(total, (Math.ceil((top + innerHeight) / row) + 2) * columns);
+    if (scrolled && first === near[0] && last === near[1]) return;
+    near = [first, last];
     for (const [n, made] of shown) if (n < first || n >= last) { if (!made.contains(document.activeElement)) { made.remove(); shown.delete(n); } }
     const each = (width - GAP * (columns - 1)) / columns;
     for (let n = first; n < last; n++) {
@@ -82,7 +85,7 @@ export function windowed(query, { signal, empty, make }) {
   });
 
   let due = false;
-  const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; draw(); }); } };
+  const soon = () => { if (!due) { due = true; requestAnimationFrame(() => { due = false; draw(true); }); } };
   addEventListener("scroll", soon, { passive: true, signal });
   const observer = new ResizeObserver(() => { if (element.clientWidth !== width) measure(); });
   observer.observe(element);
