@@ -25,6 +25,8 @@ def shop(serving_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     options = ("--trust-host", "localhost", "--world-idle", "600s", "--grace", "5")
     running = Running(serving_home, tmp_path_factory.mktemp("shop"), *options)
     yield running
+    digest = running.http.get("/haneul/policy").json()["digest"]
+    assert running.http.put("/haneul/policy", json={"digest": digest}).status_code == 200, "others share its settings"
     assert running.stop() == 0
 
 

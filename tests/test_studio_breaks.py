@@ -188,12 +188,18 @@ def once_more(page: Any, flow: Flow, scene: Scene) -> None:
     wait_for(lambda: flow.done(page, scene), PATIENCE / 1000)
 
 
-@pytest.mark.parametrize("room", FLOWS)
-def test_a_cut_network(visit: Visit, scene: Scene, room: str) -> None:
+def come_in(visit: Visit, scene: Scene, room: str) -> tuple[Flow, Any]:
+    """A room whose flow is ready to be broken."""
     flow = FLOWS[room]
     page = visit.to(flow.room(scene))
     flow.ready(page, scene)
     page.wait_for_timeout(300)
+    return flow, page
+
+
+@pytest.mark.parametrize("room", FLOWS)
+def test_a_cut_network(visit: Visit, scene: Scene, room: str) -> None:
+    flow, page = come_in(visit, scene, room)
     visit.context.set_offline(True)
     flow.act(page, scene)
     page.wait_for_selector(f":is({SAID}):has-text('{CUT}')", state="attached")
@@ -206,10 +212,7 @@ def test_a_cut_network(visit: Visit, scene: Scene, room: str) -> None:
 
 @pytest.mark.parametrize("room", FLOWS)
 def test_a_killed_service(visit: Visit, scene: Scene, room: str) -> None:
-    flow = FLOWS[room]
-    page = visit.to(flow.room(scene))
-    flow.ready(page, scene)
-    page.wait_for_timeout(300)
+    flow, page = come_in(visit, scene, room)
     for pid in scene.service.processes(API):  # the one that answers, and the one that stands by
         os.kill(pid, signal.SIGKILL)
     flow.act(page, scene)
@@ -225,10 +228,7 @@ def test_a_killed_service(visit: Visit, scene: Scene, room: str) -> None:
 
 @pytest.mark.parametrize("room", FLOWS)
 def test_a_closed_tab(visit: Visit, scene: Scene, room: str) -> None:
-    flow = FLOWS[room]
-    page = visit.to(flow.room(scene))
-    flow.ready(page, scene)
-    page.wait_for_timeout(300)
+    flow, page = come_in(visit, scene, room)
     flow.act(page, scene)
     page.wait_for_timeout(100)
     page.close(run_before_unload=False)

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haneul.backbones.base import Request
-from haneul.backbones.native import BUNDLED, Native
-from haneul.evals.data import ATTRIBUTES, NAMES
-from haneul.evals.reader import load_reader, read
+from haneul.backbones.native import Native
+from haneul.serve.looks import seen, words_of
 
 SUBJECTS = (
     ("red", "ball", "rolls"), ("blue", "car", "drives"), ("yellow", "box", "falls"), ("green", "ball", "bounces"),
@@ -34,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shots", type=int, default=3, help="Of each character.")
     options = parser.parse_args()
-    model, reader = Native(), load_reader(BUNDLED / "reader.safetensors")
+    model = Native()
 
     def clip(prompt: str, seed: int) -> NDArray[np.uint8]:
         able = model.capabilities()
@@ -44,15 +43,11 @@ def main() -> None:
         )  # fmt: skip
         return np.stack(list(model.generate(asked)))[::2]
 
-    def seen(video: NDArray[np.uint8]) -> dict[str, str]:
-        answers = read(reader, [video]).answers[0]
-        return {name: ATTRIBUTES[name][answer] for name, answer in zip(NAMES, answers, strict=True)}
-
     shots: list[dict[str, Any]] = []
     for number, (color, kind, does) in enumerate(SUBJECTS):
         own = seen(clip(f"a {color} {kind} {does} {HOME}", number))
         for shot in range(options.shots):
-            found = seen(clip(f"a {own['color']} {own['kind']} {does} {PLACES[shot % len(PLACES)]}", 100 + shot))
+            found = seen(clip(f"a {words_of(own)} {does} {PLACES[shot % len(PLACES)]}", 100 + shot))
             shots.append({
                 "asked": [color, kind], "read off its clip": [own["color"], own["kind"]],
                 "in the new shot": [found["color"], found["kind"]],

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from haneul.errors import InputError
 from haneul.serve.database import Tables
 from haneul.serve.store import Store
@@ -31,16 +34,28 @@ class Looks:
         return str(row["look"])
 
     def _read(self, clip: str) -> str:
-        from haneul.evals.data import ATTRIBUTES, NAMES, NONE
-        from haneul.evals.reader import read
         from haneul.video.io import read_video
 
-        answers = read(_reader(), [read_video(self.store.local(clip)).frames]).answers[0]
-        found = {name: ATTRIBUTES[name][answer] for name, answer in zip(NAMES, answers, strict=True)}
-        words = [found[name] for name in ("color", "kind") if found[name] != NONE]
-        if not words:
-            raise InputError("no subject could be made out in the clip of the character; give one that shows it well")
-        return " ".join(words)
+        return words_of(seen(read_video(self.store.local(clip)).frames))
+
+
+def seen(video_THW3: NDArray[np.uint8]) -> dict[str, str]:
+    """What the attribute reader says of a clip, by the names of what it reads."""
+    from haneul.evals.data import ATTRIBUTES, NAMES
+    from haneul.evals.reader import read
+
+    answers = read(_reader(), [video_THW3]).answers[0]
+    return {name: ATTRIBUTES[name][answer] for name, answer in zip(NAMES, answers, strict=True)}
+
+
+def words_of(found: dict[str, str]) -> str:
+    """The words for what was `seen`. Raises InputError where it was nothing."""
+    from haneul.evals.data import NONE
+
+    words = [found[name] for name in ("color", "kind") if found[name] != NONE]
+    if not words:
+        raise InputError("no subject could be made out in the clip of the character; give one that shows it well")
+    return " ".join(words)
 
 
 @lru_cache(maxsize=1)
