@@ -34,7 +34,7 @@ from haneul.model.precision import autocast, fast_dtype
 from haneul.model.text import Text, TextEncoder
 from haneul.train import optim
 from haneul.train.captions import told, worded
-from haneul.train.recipes import Recipe
+from haneul.train.recipes import DistillRecipe, Recipe
 from haneul.world.concepts import SLOTS
 from haneul.world.vocabulary import COLORS
 
@@ -93,7 +93,8 @@ def fresh(recipe: Recipe, pools: list[Pool | Resident]) -> tuple[DiT, TextEncode
         text.to(fast_dtype(recipe.device))
     if recipe.begin is not None:
         load_into(model, load(recipe.begin, "dit")[0], recipe.begin)
-        model.hear(found[2])
+        if not isinstance(recipe, DistillRecipe):  # a student begins as its teacher
+            model.hear(found[2])
     return model, text
 
 
