@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from serving import Running
+from test_serve_safety import picture
 
 from haneul.config import Settings
 from haneul.errors import InputError
@@ -64,12 +65,18 @@ def test_keys_from_birth_to_end(office: tuple[Running, Asking, Path]) -> None:
         body = {"name": "x"} if method == "POST" else None
         assert friend(method, path, body, 403)["error"]["code"] == "missing_scope"
 
-    more = {"name": "friend", "scopes": ["read", "write", "read"], "limits": {"waiting": 2, "seconds_per_day": 60}}
+    limits = {"waiting": 2, "seconds_per_day": 60, "retention": 7200}
+    more = {"name": "friend", "scopes": ["read", "write", "read"], "limits": limits}
     changed = boss("PUT", f"/haneul/keys/{made['id']}", more)
     assert (changed["name"], changed["scopes"], changed["limits"]["waiting"]) == ("friend", ["read", "write"], 2)
     assert changed["limits"]["requests_per_minute"] is None
     friend("POST", "/videos", VIDEO)
     assert friend("POST", "/videos", VIDEO, 429)["error"]["code"] == "queue_full"
+    sent = running.http.post(
+        "/files", files={"file": ("a.png", picture(64, 64), "image/png")}, data={"purpose": "user_data"},
+        headers=friend.headers,
+    ).json()  # fmt: skip
+    assert sent["expires_at"] - sent["created_at"] == 7200
 
     fresh = boss("POST", f"/haneul/keys/{made['id']}/rotate", {"keep": 3600})["key"]
     Asking(running, fresh)("GET", "/haneul/me")

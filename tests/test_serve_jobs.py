@@ -213,6 +213,20 @@ def test_what_a_key_has_used(jobs: LeasedJobs, clock: Clock) -> None:
     assert jobs.used("nobody") == Used(waiting=0, requests_per_minute=0, seconds_per_day=0.0, storage=0)
 
 
+def test_a_key_may_keep_its_videos_for_another_time(jobs: LeasedJobs, clock: Clock) -> None:
+    ask(jobs, "short", limits=Limits(retention=3600))
+    ask(jobs, "usual")
+    ask(jobs, "long", limits=Limits(retention=30 * 86400))
+    for _ in range(3):
+        assert jobs.complete(claimed(jobs), {}, size=100)
+    clock.now += 3601
+    assert jobs.sweep() == ["short"]
+    clock.now += 7 * 86400
+    assert jobs.sweep() == ["usual"]
+    clock.now += 23 * 86400 - 3000  # a row lasts thirty days longer than its files
+    assert jobs.sweep() == ["long"]
+
+
 def test_expired_files_and_old_marks_are_swept(jobs: LeasedJobs, clock: Clock) -> None:
     ask(jobs, "a")
     jobs.complete(claimed(jobs), {}, size=100)

@@ -129,6 +129,7 @@ def _keys(data: Path | None, jobs: str | None) -> Keys:
 @click.option("--per-minute", "requests_per_minute", type=click.IntRange(min=1), help="Videos asked for in a minute.")
 @click.option("--seconds-per-day", type=click.FloatRange(min=0), help="Seconds of video asked for in a day.")
 @click.option("--storage", type=click.IntRange(min=1), help="MiB of videos that are kept.")
+@click.option("--retention", type=DURATION, help="How long its videos and files are kept.  [default: as all others]")
 @JOBS
 @DATA
 def keys_create(

@@ -37,6 +37,10 @@ class Quota(Strict):
         None, gt=0, le=10**9, allow_inf_nan=False, description="Of video asked for in 24 hours."
     )
     storage: int | None = Field(None, ge=1, le=2**60, description="Bytes of finished videos that are kept.")
+    retention: float | None = Field(
+        None, ge=60, le=10**9, allow_inf_nan=False,
+        description="Seconds for which finished videos and uploaded files are kept; null: as the service does.",
+    )  # fmt: skip
 
 
 class Usage(BaseModel):

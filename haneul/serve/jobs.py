@@ -43,6 +43,7 @@ class Limits:
     requests_per_minute: int | None = None
     seconds_per_day: float | None = None  #: of video
     storage: int | None = None  #: bytes of finished videos that are kept
+    retention: float | None = None  #: seconds for which they are, instead of the service's own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,10 +58,13 @@ class LeasedJobs:
                     return _job(before), False
             self._check_room(sql, new, now)
             row = sql.execute(
-                "INSERT INTO jobs (id, owner, mode, request, priority, seconds, status, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?) RETURNING *",
-                (new.id, new.owner, new.mode, json.dumps(new.request), new.priority, new.seconds, now),
-            ).fetchone()
+                "INSERT INTO jobs (id, owner, mode, request, priority, seconds, status, created_at, kept_for)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?) RETURNING *",
+                (
+                    new.id, new.owner, new.mode, json.dumps(new.request), new.priority, new.seconds, now,
+                    new.limits.retention,
+                ),
+            ).fetchone()  # fmt: skip
             if new.idempotency_key is not None:
                 sql.execute(
                     "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?) ON CONFLICT (owner, key) DO UPDATE SET"
@@ -302,7 +305,7 @@ class LeasedJobs:
         now = self.clock()
         return self._end(
             job, "status = 'completed', progress = 100, stage = '', result = ?, bytes = ?, completed_at = ?,"
-            " expires_at = ?, lease = NULL", json.dumps(result), size, now, now + self.retention,
+            " expires_at = ? + COALESCE(kept_for, ?), lease = NULL", json.dumps(result), size, now, now, self.retention,
         )  # fmt: skip
 
     def fail(self, job: Job, code: str, message: str) -> bool:

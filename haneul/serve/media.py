@@ -74,15 +74,18 @@ class Media:
 
     # --------------------------------------------------------------------------------------------------- files
 
-    def add_file(self, owner: str, staged: Path, filename: str, purpose: str) -> dict[str, Any]:
-        """Keeps an uploaded picture or video under an id."""
+    def add_file(
+        self, owner: str, staged: Path, filename: str, purpose: str, *, kept_for: float | None = None
+    ) -> dict[str, Any]:
+        """Keeps an uploaded picture or video under an id, for so many seconds (None: as the service does)."""
         identity, size, now = f"file-{secrets.token_hex(12)}", staged.stat().st_size, time.time()
+        until = now + (self.config.retention if kept_for is None else kept_for)
         given = self.take(staged, f"files/{identity}/content", None)
         with self.db.write(durable=True) as sql:
             row = sql.execute(
                 "INSERT INTO files (id, owner, filename, purpose, content, bytes, created_at, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
-                (identity, owner, filename, purpose, given.key, size, now, now + self.config.retention),
+                (identity, owner, filename, purpose, given.key, size, now, until),
             ).fetchone()
         return shown(row)
 

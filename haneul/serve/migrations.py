@@ -75,5 +75,7 @@ _PAUSES = (
         owner TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID""",
 )
 
+_KEPT = ("ALTER TABLE jobs ADD COLUMN kept_for REAL",)  # seconds for which a finished video is; NULL: the service's own
+
 #: Never change one that was released; add another.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_JOBS, _KEYS, _MEDIA, _WEBHOOKS, _GLIMPSES, _PAUSES)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_JOBS, _KEYS, _MEDIA, _WEBHOOKS, _GLIMPSES, _PAUSES, _KEPT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from typing import Annotated, Any, Literal
@@ -182,7 +183,10 @@ async def upload(request: Request) -> File:
         asked = body.checked(UploadFields, "file")
         async with uploaded(service, body, "file") as (staged, said):
             name = "".join(c for c in said if c.isprintable() and c not in '/\\"')[:200] or "upload"
-            return File(**await aside.given(lambda: service.media.add_file(key.id, staged, name, asked.purpose)))
+            keep = functools.partial(
+                service.media.add_file, key.id, staged, name, asked.purpose, kept_for=key.limits.retention
+            )
+            return File(**await aside.given(keep))
 
 
 @router.get("/files", response_model=FileList, tags=["Files"])

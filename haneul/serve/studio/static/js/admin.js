@@ -15,6 +15,8 @@ const LIMITS = {
   seconds_per_day: { step: 1, told: (value) => t("seconds.short", { n: number(value, 0) }) },
   storage: { step: 1, unit: MIB, told: bytes },
 };
+const DAY = 86400;
+const WRITTEN = { ...LIMITS, retention: { step: "any", least: 0.01, unit: DAY } }; // this one is not used up
 
 /** How much of each limit a key has used; nothing for a key without limits. */
 export function quota(key) {
@@ -33,9 +35,9 @@ function edited(key = null) {
     const name = h("input", { type: "text", required: true, maxlength: 80, value: key?.name ?? "", autocomplete: "off" });
     const has = key?.scopes ?? ["read", "write"];
     const boxes = SCOPES.map((scope) => h("input", { type: "checkbox", value: scope, checked: has.includes(scope), disabled: scope === "admin" && key?.own }));
-    const limits = Object.entries(LIMITS).map(([what, { step, unit = 1 }]) => {
+    const limits = Object.entries(WRITTEN).map(([what, { step, least = 1, unit = 1 }]) => {
       const now = key?.limits[what];
-      return [what, unit, h("input", { type: "number", min: 1, step, placeholder: t("quota.none"), value: now === null || now === undefined ? "" : now / unit })];
+      return [what, unit, h("input", { type: "number", min: least, step, placeholder: t("quota.none"), value: now === null || now === undefined ? "" : now / unit })];
     });
     const trouble = h("div", {});
     return h("form", { method: "dialog", class: "stack", on: { submit: (event) => {
