@@ -20,6 +20,7 @@ from serving import Running, nices, wait_for
 
 from haneul import verify
 from haneul.serve.children import API, PLAY
+from haneul.serve.plays import WORTH
 
 HEAD = struct.Struct(">II")
 IDLE = 4.0
@@ -186,7 +187,34 @@ def test_nobody_looks_so_it_rests_and_then_ends(theatre: Running, world: dict[st
     wait_for(lambda: back.told and back.told[-1]["number"] > rested * world["fps"] + 1, 60)
     back.leave()
     wait_for(lambda: theatre.http.get(f"/haneul/play/{world['id']}").json()["status"] == "ended", 60)
-    assert theatre.http.get(f"/haneul/play/{world['id']}").json()["reason"] == "idle"
+    now = theatre.http.get(f"/haneul/play/{world['id']}").json()
+    assert (now["reason"], now["saveable"]) == ("idle", now["seconds"] * world["fps"] >= WORTH)
+
+
+def test_a_ride_that_nobody_stopped_can_be_saved_afterwards(theatre: Running, world: dict[str, Any]) -> None:
+    at = f"/haneul/play/{world['id']}"
+    pictures = Pictures(theatre, world["id"])
+    wait_for(lambda: pictures.told and pictures.told[-1]["number"] >= WORTH + 2, 120)
+    pictures.leave()  # the tab is closed
+    wait_for(lambda: theatre.http.get(at).json()["status"] == "ended", 60)
+    ended = theatre.http.get(at).json()
+    assert (ended["reason"], ended["saveable"]) == ("idle", True)
+    assert theatre.http.get("/haneul/play").json()["unsaved"][0] == world["id"]
+    video = theatre.http.post(f"{at}/save", json={"size": "112x64", "seconds": 1}).json()
+    assert video["seconds"] == "1"
+    assert theatre.over(video["id"], 300)["status"] == "completed"
+    assert theatre.http.get(at).json()["saveable"] is False  # it is in the library now
+    again = theatre.http.post(f"{at}/save", json={})
+    assert (again.status_code, again.json()["error"]["code"]) == (404, "world_ended")
+
+
+def test_a_ride_that_was_stopped_is_gone(theatre: Running, world: dict[str, Any]) -> None:
+    pictures = Pictures(theatre, world["id"])
+    wait_for(lambda: pictures.told and pictures.told[-1]["number"] >= WORTH, 120)
+    theatre.http.delete(f"/haneul/play/{world['id']}")
+    pictures.leave()
+    assert theatre.http.get(f"/haneul/play/{world['id']}").json()["saveable"] is False
+    assert world["id"] not in theatre.http.get("/haneul/play").json()["unsaved"]
 
 
 def test_its_program_dies(theatre: Running, world: dict[str, Any]) -> None:

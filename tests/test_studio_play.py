@@ -162,6 +162,32 @@ def test_a_ride_outlives_a_cut_network_and_a_closed_tab(browser: Any, service: R
     wire.close()
 
 
+def test_a_ride_left_for_long_is_saved_afterwards(browser: Any, serving_home: Path, tmp_path: Path) -> None:
+    running = Running(serving_home, tmp_path / "data", "--world-idle", "2s", "--workers", "0", ready=False)
+    try:
+        visit = Visit(browser, running.root)
+        page = visit.to("play")
+        page.click("button:has-text('Begin')")
+        on(page)
+        wait_for(lambda: frames(page) > 40, PATIENCE / 1000)
+        page.close()
+        wait_for(lambda: running.http.get("/haneul/play").json()["unsaved"], PATIENCE / 1000)
+        visit.page = page = visit.context.new_page()
+        page.goto(f"{running.root}/#/play")
+        over(page, "can still be saved")
+        with page.expect_response(lambda answer: answer.url.endswith("/save")) as saved:
+            page.click(".over button:has-text('Save the ride')")
+        assert float(saved.value.json()["seconds"]) > 40 / 12
+        page.wait_for_selector(".notes button:has-text('Open')")
+        assert page.locator(".over button:has-text('Save the ride')").count() == 0
+        page.reload()
+        page.wait_for_selector(".live[data-state=idle]")
+        assert visit.problems == []
+        visit.context.close()
+    finally:
+        assert running.stop() == 0
+
+
 def test_where_nothing_can_be_played(browser: Any, serving_home: Path, tmp_path: Path) -> None:
     running = Running(serving_home, tmp_path / "data", "--workers", "0", "--worlds", "0", ready=False)
     try:

@@ -43,6 +43,9 @@ class PlayState(BaseModel):
     playing: int = Field(description="Worlds that are played now, by anybody.")
     most: int = Field(description="As many as this service takes at once.")
     worlds: list[str] = Field(description="This key's own that go on, to be looked at again.", examples=[["world_123"]])
+    unsaved: list[str] = Field(
+        description="This key's own that ended without being stopped and can be saved still, the last one first."
+    )
     resting_ends: float = Field(description="Seconds after which a world ends that nobody looks at.")
 
 
@@ -77,6 +80,7 @@ class World(BaseModel):
     fps: int = Field(description="Pictures a second, where the machine keeps up.", examples=[12])
     seconds: float = Field(description="Of the ride so far.")
     created_at: int
+    saveable: bool = Field(description="Whether there is something to save; for an hour also when nobody stopped it.")
 
 
 class HoldKeys(Strict):
@@ -112,6 +116,7 @@ def world_of(world: Play) -> World:
         message=None if end is None else end.message, prompt=world.prompt, seed=told["seed"], said=told["said"],
         added=told["added"], warnings=told["warnings"], size="{}x{}".format(*told["size"]), fps=told["fps"],
         seconds=round(world.frames / told["fps"], 3), created_at=int(world.created_at),
+        saveable=bool(world.aside if end else world.frames),
     )  # fmt: skip
 
 
@@ -145,6 +150,7 @@ async def state(request: Request, soon: Soon = False) -> PlayState:
     return PlayState(
         available=reason is None, reason=reason, riders=riders, playing=service.plays.running,
         most=service.config.worlds, worlds=[world.id for world in service.plays.of(key.id)],
+        unsaved=[world.id for world in service.plays.unsaved(key.id)],
         resting_ends=service.config.world_idle,
     )  # fmt: skip
 
@@ -224,7 +230,10 @@ async def save(request: Request, response: Response, world_id: WorldId, asked: S
                 seconds=max(0.1, seconds),
             )  # fmt: skip
 
-        return await submitted(request, response, words, new_id())
+        video = await submitted(request, response, words, new_id())
+    if world.end is not None:
+        world.drop()
+    return video
 
 
 def described(told: dict[str, Any]) -> str:
@@ -237,5 +246,7 @@ def described(told: dict[str, Any]) -> str:
 async def stop(request: Request, world_id: WorldId) -> Deleted:
     """End a world. What was not saved of it is gone."""
     service, key = service_of(request), key_of(request, "write")
-    await service.plays.get(key.id, world_id).stop()
+    world = service.plays.get(key.id, world_id)
+    await world.stop()
+    world.drop()
     return Deleted(id=world_id, object="world.deleted")

@@ -2,7 +2,7 @@
 
 All of it runs in the event loop of the API process. A world's pictures go to whoever reads them, the newest one only,
 so that a slow reader is late by one picture and not by many. A world that nobody looks at rests at once, and ends some
-seconds later; so does one whose keys nobody has touched for long.
+seconds later; so does one whose keys nobody has touched for long. What was not saved of it is put aside for a while.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
 from haneul import errors
 from haneul.errors import HaneulError, RefusedError
 from haneul.serve.config import ServeConfig
@@ -31,6 +35,8 @@ BEGINNING = 20.0  #: seconds until a world must be begun
 SPARE = 120.0  #: seconds that a program waits, loaded, for somebody to begin
 UNTOUCHED = 600.0  #: seconds without another key until a world ends though somebody looks
 REMEMBERED = 300.0  #: seconds for which it is told why a world ended
+ASIDE = 3600.0  #: seconds for which a ride that nobody stopped can be saved still
+WORTH = 24  #: pictures from which on that is done
 _LOOK = 0.25  # seconds between looks at who looks
 _KEEPING = 15.0  # seconds for a ride to be written
 Reason = Literal["stopped", "idle", "refused", "failed", "died", "closed"]
@@ -131,13 +137,16 @@ def error_of(problem: dict[str, Any]) -> HaneulError:
 class Play:
     """One world. `told` is what its program said of it."""
 
-    def __init__(self, owner: str, prompt: str, program: Program, told: dict[str, Any], idle: float) -> None:
+    def __init__(self, owner: str, prompt: str, program: Program, told: dict[str, Any], config: ServeConfig) -> None:
         self.id, self.owner, self.prompt, self.told = f"world_{secrets.token_hex(16)}", owner, prompt, told
         self.created_at = time.time()
         self.end: End | None = None
         self.keys = Held()
         self.frames = 0
-        self._idle = idle
+        self.aside = 0  # frames of the ride that was put aside at the end
+        self._saved = 0  # frames when it was saved last
+        self._idle, self._most = config.world_idle, config.max_seconds
+        self._ride = rides_of(config) / f"{self.id}.safetensors"
         self._program = program
         self._latest: Picture | None = None
         self._news = asyncio.Event()
@@ -194,9 +203,9 @@ class Play:
                 self._resting = not watched
                 self._program.say({"pause": not watched})
             if now - self._looked > self._idle:
-                await self._over(End(reason="idle", message="nobody looked any more, so the ride ended"))
+                await self.leave("idle", "nobody looked any more, so the ride ended")
             elif now - self._touched > UNTOUCHED:
-                await self._over(End(reason="idle", message="nobody touched a key for long, so the ride ended"))
+                await self.leave("idle", "nobody touched a key for long, so the ride ended")
             await asyncio.sleep(_LOOK)
 
     async def _over(self, end: End) -> None:
@@ -246,11 +255,19 @@ class Play:
         self._program.say({"keys": [keys.number, keys.steer, keys.go]})
         return True
 
-    async def keep(self, path: Path, seconds: float | None) -> int:
-        """Writes the ride so far to a file; how many frames. Raises InputError where there are none yet, Problem for a
-        world that is over or is being kept just now, and where it takes too long."""
+    async def keep(self, path: Path, seconds: float) -> int:
+        """Writes the last seconds of the ride so far to a file, of one that was put aside too; how many frames. Raises
+        InputError where there are none yet, Problem for a world that is over or is being kept just now, and where it
+        takes too long."""
         if self.end is not None:
-            raise _ended(self)
+            if not self.aside:
+                raise _ended(self)
+            return await asyncio.to_thread(_shortened, self._ride, path, max(1, round(seconds * self.told["fps"])))
+        frames = await self._keep(path, seconds)
+        self._saved = self.frames
+        return frames
+
+    async def _keep(self, path: Path, seconds: float) -> int:
         if self._keeping is not None:
             raise Problem(429, "this ride is being saved already", code="busy", headers={"Retry-After": "1"})
         self._keeping = waiting = asyncio.get_running_loop().create_future()
@@ -263,8 +280,41 @@ class Play:
         finally:
             self._keeping = None
 
+    async def leave(self, reason: Reason, message: str) -> None:
+        """Ends it for another reason than its player's wish: what was not saved can be still, for a while."""
+        if self.frames - self._saved >= WORTH:
+            with contextlib.suppress(HaneulError, Problem, OSError):
+                self._ride.parent.mkdir(parents=True, exist_ok=True)
+                self.aside = await self._keep(self._ride, self._most)
+        await self.stop(reason, message)
+
     async def stop(self, reason: Reason = "stopped", message: str = "the ride was stopped") -> None:
         await self._over(End(reason=reason, message=message))
+
+    def drop(self) -> None:
+        """What was put aside is not wanted any more."""
+        self.aside = 0
+        self._ride.unlink(missing_ok=True)
+
+    @property
+    def forgotten(self) -> bool:
+        return self.end is not None and time.monotonic() - self.end.at > (ASIDE if self.aside else REMEMBERED)
+
+
+def rides_of(config: ServeConfig) -> Path:
+    """Where rides are put aside."""
+    return config.data / "rides"
+
+
+def _shortened(ride: Path, path: Path, frames: int) -> int:
+    """The last frames of a ride as a file of its own; how many. Raises Problem where it is gone."""
+    try:
+        with safe_open(ride, framework="numpy") as found:
+            last, told = found.get_tensor("frames")[-frames:], found.metadata()
+    except OSError as error:
+        raise Problem(404, "what was put aside of this ride is gone", code="world_ended") from error
+    save_file({"frames": np.ascontiguousarray(last)}, path, metadata=told)
+    return len(last)
 
 
 def _ended(world: Play) -> Problem:
@@ -282,6 +332,10 @@ class Plays:
         self._spare: Program | None = None
         self._warming: asyncio.Task[None] | None = None
         self._over = False
+        for ride in rides_of(config).glob("*.safetensors"):  # of a process that died
+            with contextlib.suppress(OSError):
+                if time.time() - ride.stat().st_mtime > ASIDE:
+                    ride.unlink()
 
     @property
     def running(self) -> int:
@@ -327,7 +381,7 @@ class Plays:
         self._forget()
         for world in list(self.worlds.values()):
             if world.owner == owner and world.end is None and not world.watched:
-                await world.stop("closed", "another world was begun in its place")
+                await world.leave("closed", "another world was begun in its place")
         if self.running >= self.config.worlds:
             raise Problem(
                 429, f"as many worlds are played as this service takes at once, {self.config.worlds}; try again later",
@@ -350,7 +404,7 @@ class Plays:
                 raise
         finally:
             self._beginning -= 1
-        world = Play(owner, prompt, program, told, self.config.world_idle)
+        world = Play(owner, prompt, program, told, self.config)
         self.worlds[world.id] = world
         return world
 
@@ -373,6 +427,11 @@ class Plays:
         """A key's worlds that go on."""
         return [world for world in self.worlds.values() if world.owner == owner and world.end is None]
 
+    def unsaved(self, owner: str) -> list[Play]:
+        """A key's worlds that are over and can be saved still, the last one first."""
+        self._forget()
+        return [world for world in reversed(self.worlds.values()) if world.owner == owner and world.aside]
+
     def get(self, owner: str, identity: str) -> Play:
         """A world of a key, over or not. Raises Problem."""
         self._forget()
@@ -382,9 +441,9 @@ class Plays:
         return world
 
     def _forget(self) -> None:
-        before = time.monotonic() - REMEMBERED
         for identity, world in list(self.worlds.items()):
-            if world.end is not None and world.end.at < before:
+            if world.forgotten:
+                world.drop()
                 del self.worlds[identity]
 
     async def stop(self) -> None:
@@ -396,3 +455,4 @@ class Plays:
             await self._spare.end()
         for world in list(self.worlds.values()):
             await world.stop("closed", "the service was stopped")
+            world.drop()

@@ -193,8 +193,22 @@ export async function show(place, [asked, seed], signal) {
     letGo();
     sent.clear();
     const code = told.end === "refused" ? told.code : null;
-    shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), button(t("play.another"), () => start(), { kind: "main", symbol: "play" }));
+    const another = button(t("play.another"), () => start(), { kind: "main", symbol: "play" });
+    shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), another);
     fill(said);
+    if (told.end === "idle" || told.end === "closed") putAside(another);
+  }
+
+  /** Offers the last ride that ended without being stopped, if there is one. */
+  async function putAside(another) {
+    const { unsaved: [id] } = await json(`${mine}/play`, { signal }).catch(() => ({ unsaved: [] }));
+    if (!id || world || busy) return;
+    const keep = button(t("play.save"), async () => {
+      keep.disabled = true;
+      if (await saveOf(id)) keep.remove();
+      else keep.disabled = false;
+    }, { symbol: "down" });
+    shown("over", t("play.aside"), another, keep);
   }
 
   async function start() {
@@ -233,23 +247,26 @@ export async function show(place, [asked, seed], signal) {
     look();
   }
 
-  async function keepRide() {
-    if (!world) return false;
-    save.disabled = true;
-    const until = Number(stage.dataset.frames ?? 0);
+  /** Whether a ride, going on or put aside, is being drawn as a video now. */
+  async function saveOf(id) {
     try {
-      const video = await post(`${mine}/play/${world.id}/save`, {});
+      const video = await post(`${mine}/play/${id}/save`, {});
       jobs.add(video, "play");
-      saved = until;
-      unsaved = 0;
       note(t("play.saved"), [t("play.open"), () => { location.hash = `#/clip/${video.id}`; }]);
       return true;
     } catch (error) {
       complain(error);
       return false;
-    } finally {
-      save.disabled = !world;
     }
+  }
+
+  async function keepRide() {
+    if (!world) return false;
+    save.disabled = true;
+    const until = Number(stage.dataset.frames ?? 0), done = await saveOf(world.id);
+    if (done) [saved, unsaved] = [until, 0];
+    save.disabled = !world;
+    return done;
   }
 
   /** Ends the world at hand, perhaps saved; false where it is to go on. */
@@ -310,5 +327,6 @@ export async function show(place, [asked, seed], signal) {
       }
     } catch (error) { if (!signal.aborted) complain(error); }
   }
+  if (!world && here.unsaved.length) await putAside(button(t("play.another"), () => start(), { kind: "main", symbol: "play" }));
   if (asked && !world) begin.focus();
 }
