@@ -75,6 +75,11 @@ class Settings:
             given = "certificate_chain" if self.certificate_chain else "private_key"
             raise InputError(f"only {given} is set; credentials.certificate_chain and .private_key belong together")
 
+    @property
+    def clip_index(self) -> Path:
+        """Where the index of training clips is that `haneul similar` asks, if one was made."""
+        return self.cache / "training-clips.npz"
+
 
 def config_path() -> Path:
     """Where the settings file is looked for."""

@@ -18,6 +18,10 @@ from PIL import Image
 from serving import Running, wait_for
 from visiting import Visit, needs_browser, until
 
+from haneul.backbones.native import BUNDLED
+from haneul.evals.reader import load_reader
+from haneul.evals.similar import build_index
+
 pytestmark = needs_browser
 
 PICTURES = os.environ.get("HANEUL_PICTURES")
@@ -105,6 +109,28 @@ def test_a_storyboard_in_korean(browser: Any, shipped: Running) -> None:
     plan = shipped.http.get(f"/haneul/boards/{board}").json()["plan"]
     for shot in plan["shots"]:
         assert shipped.http.get(f"/videos/{shot['video_id']}").json()["status"] == "completed"
+    closed(visit)
+
+
+def test_the_nearest_training_clips_of_a_video(browser: Any, shipped: Running, shards: Path) -> None:
+    asked = {"prompt": "a blue ball rolls in the snow", "seconds": "0.5", "size": "448x256"}
+    video = shipped.over(shipped.http.post("/videos", json=asked).json()["id"], WAIT / 1000)["id"]
+    visit = visited(browser, shipped.root, 900)
+    page = visit.to(f"glass/{video}")
+    look = page.get_by_role("button", name="Look for them")
+    look.click()
+    page.wait_for_selector(".note:has-text('There is no index of training clips on this machine')")
+    path = shipped.data.parent / "home" / "cache" / "training-clips.npz"
+    path.parent.mkdir(exist_ok=True)
+    index = build_index(load_reader(BUNDLED / "reader.safetensors"), shards, path)
+    look.click()
+    page.wait_for_selector(".note:has-text('of the training clips are as near to another one')")
+    rows = page.locator("div:has(> h3:has-text('Nearest training clips')) tbody tr")
+    names = rows.locator("td:first-child").all_inner_texts()
+    distances = [float(told) for told in rows.locator("td.number").all_inner_texts()]
+    assert names
+    assert set(names) <= set(index.names)
+    assert distances == sorted(distances)
     closed(visit)
 
 

@@ -125,7 +125,7 @@ def similar(file: Path, index: Path | None, as_json: bool) -> None:
 
     settings = load_settings()
     found = closeness.similar(
-        load_reader(WEIGHTS / "reader.safetensors"), closeness.load_index(index or settings.cache / INDEX), file
+        load_reader(WEIGHTS / "reader.safetensors"), closeness.load_index(index or settings.clip_index), file
     )
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else found.text())
     category = load_policy(settings).categories["near-copy"]
@@ -152,9 +152,6 @@ def works(files: tuple[Path, ...], output: Path) -> None:
         click.echo(f"{name}: {count} hashes" if count else f"{name}: too little to tell apart, not listed")
 
 
-INDEX = "training-clips.npz"
-
-
 @evaluate.command("index")
 @click.argument("clips", type=PATH)
 @click.option("-o", "--output", type=PATH, help="The file to write.  [default: in the cache folder]")
@@ -164,7 +161,7 @@ def eval_index(clips: Path, output: Path | None) -> None:
     from haneul.evals.reader import load_reader
     from haneul.evals.similar import build_index
 
-    target = output or load_settings().cache / INDEX
+    target = output or load_settings().clip_index
     target.parent.mkdir(parents=True, exist_ok=True)
     index = build_index(load_reader(WEIGHTS / "reader.safetensors"), clips, target)
     click.echo(

@@ -252,6 +252,7 @@ class ModelCard(BaseModel):
     vocabulary: dict[str, list[str]] = Field(description="What it knows, slot by slot.")
     sizes: dict[str, list[int]] = Field(description="Sizes by name.")
     camera: list[str] = Field(description="Moves of the camera.")
+    indexed: bool = Field(description="Whether there is an index of training clips here, in which to find the nearest.")
 
 
 def weights_folder() -> Path:
@@ -291,7 +292,7 @@ async def model_card(request: Request) -> ModelCard:
             max_size=able.get("max_size"), default_steps=service.config.steps or able.get("default_steps"),
             default_guidance=able.get("default_guidance"), modes=able.get("modes", []),
             vocabulary=able.get("vocabulary", {}), sizes={name: list(size) for name, size in SIZES.items()},
-            camera=list(MOVES),
+            camera=list(MOVES), indexed=load_settings().clip_index.is_file(),
         )  # fmt: skip
 
     return await run_in_threadpool(run)

@@ -69,11 +69,12 @@ function nearest(id) {
     go.disabled = true;
     fill(place, h("p", { class: "soft small", role: "status" }, t("glass.nearest.busy")));
     try {
+      if (!(await json(`${mine}/model`)).indexed) return fill(place, h("p", { class: "note warn" }, icon("info"), t("glass.nearest.none")));
       const found = await json(`${mine}/videos/${encodeURIComponent(id)}/nearest`);
       fill(place, h("div", { class: `note ${found.closeness === "ordinary" ? "good" : "warn"}` }, icon(found.closeness === "ordinary" ? "good" : "warn"), h("span", {}, h("strong", {}, t(`glass.nearest.${found.closeness.replace(" ", "-")}`)), " ", t("glass.nearest.share", { share: number(100 * found.share) }))),
         h("table", { class: "table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("glass.nearest.clip")), h("th", { scope: "col" }, t("glass.nearest.distance")))), h("tbody", {}, found.nearest.map((row) => h("tr", {}, h("td", {}, row.name), h("td", { class: "number" }, number(row.distance, 2)))))));
     } catch (error) {
-      fill(place, h("p", { class: "note warn" }, icon("info"), error.code === "no_index" ? t("glass.nearest.none") : explain(error)));
+      fill(place, h("p", { class: "note warn" }, icon("info"), explain(error)));
     } finally { go.disabled = false; }
   }, { kind: "little", symbol: "search" });
   return h("div", { class: "stack tight" }, h("h3", {}, t("glass.nearest")), h("div", {}, go), place);
