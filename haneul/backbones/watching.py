@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.backbones.base import Identity, Request
-from haneul.model.codec import Codec
+from haneul.model.codec import Codec, filtered
 from haneul.model.sampler import Denoise, over_tokens
 from haneul.video.timeline import fit
 
@@ -81,7 +81,8 @@ class Watch:
         neighbours."""
         middle = z.shape[2] // 2
         first = max(0, middle - 1)
-        group = self.codec.decode_groups(z[:, :, first : middle + 2].float())[0, middle - first]
+        groups = self.codec.decode_groups(z[:, :, first : middle + 2].float())
+        group = filtered(groups, first=not first)[0, middle - first]
         frame = ((group[-3:].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
         w, h = self.request.size
         scale = min(1.0, GLIMPSE / max(w, h))

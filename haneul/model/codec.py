@@ -7,9 +7,10 @@ the same latents as the clip. The decoder also looks at the groups before and af
 says where it is at the borders; at an end, which a stream always has, a group is its own neighbour.
 
 A linear branch carries what is linear from the first step: principal components of the patches on the way in, and on
-the way out the best linear guess of a group from its own latents and its neighbours'. Convolutions add the rest and
-remove the seams. The smallest model's encoder is the linear branch alone (`learned=False`): its latents are fixed
-before any training, so the transformer can start at once and the decoder can get better later without it.
+the way out the best linear guess of a group from its own latents and its neighbours'. Convolutions add the rest, and a
+filter without weights takes out what is left of the borders between patches and groups (deblock.py). The smallest
+model's encoder is the linear branch alone (`learned=False`): its latents are fixed before any training, so the
+transformer can start at once and the decoder can get better later without it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .deblock import across_groups, across_patches
+
 GROUP = 4  #: frames per latent frame
 PATCH = 16  #: pixels per latent row and column
 REACH = 2  #: groups on either side that the decoder sees of a group: its two `Neighbours`
+SEEN = REACH + 1  #: groups on either side that a drawn one depends on: the filter sees its neighbours' frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,11 @@ def frames_of(groups_BGCHW: Tensor) -> Tensor:
     B, G, C, H, W = groups_BGCHW.shape
     x = groups_BGCHW.reshape(B, G * GROUP, C // GROUP, H, W).transpose(1, 2)
     return x[:, :, GROUP - 1 :]
+
+
+def filtered(groups_BGCHW: Tensor, *, first: bool) -> Tensor:
+    """Groups [B, G, 12, H, W] with all borders filtered, those of patches too; `first`: they begin a clip."""
+    return across_groups(across_patches(groups_BGCHW, PATCH).unflatten(2, (GROUP, -1)), first=first).flatten(2, 3)
 
 
 class Residual(nn.Module):
@@ -166,7 +175,7 @@ class Codec(nn.Module):
         return z.transpose(1, 2)
 
     def decode_groups(self, z_BCFhw: Tensor) -> Tensor:
-        """Latents [B, C, F, h, w] -> groups [B, F, 12, H, W]."""
+        """Latents [B, C, F, h, w] -> groups [B, F, 12, H, W], not filtered yet."""
         z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
         B, G = z.shape[:2]
         groups: Tensor = self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
@@ -178,15 +187,16 @@ class Codec(nn.Module):
 
     def decode(self, z_BCFhw: Tensor) -> Tensor:
         """z [B, C, F, h, w] -> video [B, 3, 4(F-1)+1, 16h, 16w], about in [-1, 1] (not clamped)."""
-        return frames_of(self.decode_groups(z_BCFhw))
+        return frames_of(filtered(self.decode_groups(z_BCFhw), first=True))
 
     def decode_pieces(self, pieces: Iterable[Tensor], most: int = 6) -> Iterator[Tensor]:
         """Latents [B, C, n, h, w] piece by piece -> video [B, 3, m, H, W] piece by piece: what `decode` makes of all
-        together, up to rounding, in constant memory. A group is drawn as soon as the REACH after it are known, at most
+        together, up to rounding, in constant memory. A group is drawn as soon as the SEEN after it are known, at most
         `most` at once."""
-        held: Tensor | None = None  # begins REACH groups before the next one to draw, or with the first of all
+        held: Tensor | None = None  # begins SEEN groups before the next one to draw, or with the first of all
         before = 0  # how many of `held` are drawn already
         first = True  # of the first group only one frame is kept
+        whole = True  # whether `held` begins with it still
         ended = object()
         source = iter(pieces)
         while True:
@@ -195,14 +205,16 @@ class Codec(nn.Module):
                 held = piece if held is None else torch.cat([held, piece], 2)
             if held is None:
                 return
-            ready = held.shape[2] - (REACH if isinstance(piece, Tensor) else 0)
+            ready = held.shape[2] - (SEEN if isinstance(piece, Tensor) else 0)
             while before < ready:
                 until = min(before + most, ready)
-                groups = self.decode_groups(held[:, :, : until + REACH])[:, before:until]
+                drawn = self.decode_groups(held[:, :, : until + SEEN])
+                groups = filtered(drawn, first=whole)[:, before:until]
                 video = groups.reshape(len(groups), -1, 3, *groups.shape[3:]).transpose(1, 2)
                 yield video[:, :, GROUP - 1 :] if first else video
                 first = False
-                drop = max(0, until - REACH)
+                drop = max(0, until - SEEN)
+                whole = whole and not drop
                 held, before, ready = held[:, :, drop:], until - drop, ready - drop
             if not isinstance(piece, Tensor):
                 return
