@@ -9,7 +9,7 @@ with the model's errors in it, and the clip itself says what was right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,7 @@ class RemakeRecipe:
     frames: int = 5  # latent frames of a window
     lowest: float = 0.12  # level that clips are noised to, each its own
     highest: float = 0.8
-    steps: int = 4
-    shift: float = 3.0
+    steps: int | None = None  # as the weights' card says, where it says nothing else
     batch: int = 16
     threads: int = 2
     seed: int = 0
@@ -67,6 +66,8 @@ def remake(preset: Preset, recipe: RemakeRecipe, say: Say = print) -> None:
     dit = DiT(DiTConfig(**card.config))
     load_into(dit, weights, recipe.weights)
     dit.eval()
+    how = Sampling(**card.sampling)  # their own way: a student has its guidance built in
+    how = replace(how, steps=recipe.steps or how.steps)
     encoder = None
     if dit.refine is not None and recipe.text_encoder is not None:
         encoder = TextEncoder.load(recipe.text_encoder)
@@ -81,7 +82,7 @@ def remake(preset: Preset, recipe: RemakeRecipe, say: Say = print) -> None:
         target = recipe.output / path.name
         if not target.exists():
             found = [
-                _window(dit, encoder, preset, recipe, pool, np.random.default_rng([recipe.seed, number, i]))
+                _window(dit, how, encoder, preset, recipe, pool, np.random.default_rng([recipe.seed, number, i]))
                 for i in range(0, pool.clips, recipe.batch)
             ]
             keys = found[0].keys()
@@ -95,7 +96,13 @@ def remake(preset: Preset, recipe: RemakeRecipe, say: Say = print) -> None:
 
 
 def _window(
-    dit: DiT, encoder: TextEncoder | None, preset: Preset, recipe: RemakeRecipe, pool: Pool, rng: np.random.Generator
+    dit: DiT,
+    how: Sampling,
+    encoder: TextEncoder | None,
+    preset: Preset,
+    recipe: RemakeRecipe,
+    pool: Pool,
+    rng: np.random.Generator,
 ) -> dict[str, Tensor]:
     """Remade latents z, and which clip, mirrored or not, from which latent frame on they are of."""
     batch = draw(pool, recipe.batch, recipe.frames, rng)
@@ -106,7 +113,7 @@ def _window(
     level = torch.empty(B, 1, 1).uniform_(recipe.lowest, recipe.highest, generator=generator)
     start = with_given(start, batch.z, level.expand(B, T, 1), generator)
     with autocast():
-        z = sample(dit, text, start, how=Sampling(steps=recipe.steps, shift=recipe.shift))
+        z = sample(dit, text, start, how=how)
     return {
         "z": z.half(), "level": level.flatten(), "clip": torch.from_numpy(batch.clips),
         "mirrored": torch.tensor(batch.mirrored), "start": torch.from_numpy(batch.starts),
