@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from haneul.model.codec import GROUP, PATCH, Codec, CodecConfig, filtered
-from haneul.model.deblock import SPACE, TIME, across_groups, across_patches, smoothed
+from haneul.model.deblock import LIMIT, across_groups, across_patches, smoothed
 
 
 def steps(x: Tensor, border: int) -> float:
@@ -17,7 +17,7 @@ def steps(x: Tensor, border: int) -> float:
 
 def test_small_steps_between_patches_go_and_edges_stay() -> None:
     x = torch.zeros(1, 3, 32, 48)
-    x[..., 16:32] = SPACE / 4
+    x[..., 16:32] = LIMIT / 4
     x[..., 32:] = 0.9
     found = across_patches(x, PATCH)
     assert steps(found, 16) < 0.25 * steps(x, 16)
@@ -31,7 +31,7 @@ def test_a_slope_is_no_border() -> None:
 
 def test_jerks_between_groups_go_and_motion_stays() -> None:
     groups = torch.zeros(1, 4, GROUP, 3, 16, 16)
-    groups[:, 2:] += TIME / 4  # a little brighter all at once
+    groups[:, 2:] += LIMIT / 4  # a little brighter all at once
     groups[:, 3:, ..., :8] += 0.9  # something came
     found = across_groups(groups, first=True).flatten(1, 2)
     frames = groups.flatten(1, 2)
@@ -54,7 +54,7 @@ def test_the_first_frame_of_a_clip_stays_as_it_is() -> None:
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_nothing_to_filter(axis: int) -> None:
     x = torch.randn(4, 4, 4)
-    assert smoothed(x, axis, [], 0.1, 1) is x
+    assert smoothed(x, axis, [], 1) is x
 
 
 @pytest.mark.parametrize("sizes", [[11], [1, 1, 1, 8], [4, 7], [3, 3, 3, 2], [2] * 5 + [1]])

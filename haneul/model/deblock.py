@@ -8,7 +8,7 @@ At a border lies p1 p0 | q0 q1. What the step from p0 to q0 has more than the sl
     e = (q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2,
 
 belongs to the border if it is small, and to the picture if it is large: an edge, or something that moves. So
-e exp(-(e / limit)²) is taken back, half of it on each side, fading to nothing over some pixels or frames.
+e exp(-(e / LIMIT)²) is taken back, half of it on each side, fading to nothing over some pixels or frames.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-#: Values are in [-1, 1]. By measuring (docs/log.md): with these, borders are as steep as those of renders.
-SPACE: Final = 16 / 127.5  #: limit between patches
-TIME: Final = 12 / 127.5  #: limit between groups of frames
+LIMIT: Final = 16 / 127.5  #: of values in [-1, 1]; with it, borders are as steep as those of renders (docs/log.md)
 PIXELS: Final = 4  #: on either side of a border that are changed
 FRAMES: Final = 2
 
 
-def smoothed(x: Tensor, axis: int, borders: list[int], limit: float, reach: int) -> Tensor:
+def smoothed(x: Tensor, axis: int, borders: list[int], reach: int) -> Tensor:
     """`x` with the borders along an axis filtered, a new tensor. A border b lies between b-1 and b, and needs two
     places and `reach` on either side; borders lie 2 * reach or more apart."""
     if not borders:
@@ -33,7 +31,7 @@ def smoothed(x: Tensor, axis: int, borders: list[int], limit: float, reach: int)
     b = torch.tensor(borders, device=x.device)
     p1, p0, q0, q1 = (x.index_select(axis, b + k) for k in (-2, -1, 0, 1))
     e = (q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2
-    e = e * (-(e / limit).square()).exp()
+    e = e * (-(e / LIMIT).square()).exp()
     out = x.clone()
     for k in range(reach):
         part = e * (0.5 * (1 - k / reach))
@@ -45,7 +43,7 @@ def smoothed(x: Tensor, axis: int, borders: list[int], limit: float, reach: int)
 def across_patches(x: Tensor, patch: int) -> Tensor:
     """Pictures [..., H, W] of patches, with the borders between these filtered."""
     for axis in (-2, -1):
-        x = smoothed(x, axis, list(range(patch, x.shape[axis], patch)), SPACE, PIXELS)
+        x = smoothed(x, axis, list(range(patch, x.shape[axis], patch)), PIXELS)
     return x
 
 
@@ -54,6 +52,6 @@ def across_groups(groups_BGTCHW: Tensor, *, first: bool) -> Tensor:
     one of a clip (`first`) stands for a single frame: it is left as it is, and so is the border after it."""
     G, T = groups_BGTCHW.shape[1:3]
     borders = list(range(2 * T if first else T, G * T, T))
-    frames = smoothed(groups_BGTCHW.flatten(1, 2), 1, borders, TIME, FRAMES)
+    frames = smoothed(groups_BGTCHW.flatten(1, 2), 1, borders, FRAMES)
     groups: Tensor = frames.unflatten(1, (G, T))
     return groups
