@@ -110,6 +110,19 @@ def test_the_same_seed_and_keys_give_the_same_pictures(settings: Settings, live:
     assert not np.array_equal(other.step(Keys(1, 1)), two.step(keys[1])), "keys decide what comes"
 
 
+def test_patches_do_not_show(live: Live) -> None:
+    torch.manual_seed(0)
+    code = live.model.code
+    rows, columns = code.grid
+    frame = torch.randn(rows * columns, len(code.scale)) * 0.02
+    raw, shown = code.decode(frame[None])[0], live.small(frame)
+
+    def step(x: torch.Tensor) -> float:
+        return float((x[..., 16::16] - x[..., 15:-1:16]).abs().mean())
+
+    assert step(shown) < 0.7 * step(raw)
+
+
 def test_pictures_are_large_and_marked(settings: Settings, live: Live) -> None:
     world = World(seed=1, settings=settings, live=live)
     picture = world.step(Keys(go=1))

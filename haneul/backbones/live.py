@@ -18,6 +18,8 @@ from haneul.backbones.reading import Reading
 from haneul.errors import CheckpointError, InputError
 from haneul.model.checkpoint import file_digest
 from haneul.model.concepts import ConceptReader, ConceptsConfig, one_hot
+from haneul.model.deblock import across_patches
+from haneul.model.framecode import PATCH
 from haneul.model.live import Drawing, LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
 from haneul.model.text import shared_encoder
@@ -84,8 +86,8 @@ class Live:
         return Identity(model="haneul-live", weights_sha256=digest, data_ledger_root=self.card.data_ledger_root)
 
     def small(self, frame_SC: Tensor) -> Tensor:
-        """A frame as it is at the model's own size, [3, h, w] in [-1, 1]."""
-        return self.model.code.decode(frame_SC[None].float())[0].clamp(-1, 1)
+        """A frame as it is shown at the model's own size, [3, h, w] in [-1, 1], the borders of its patches filtered."""
+        return across_patches(self.model.code.decode(frame_SC[None].float())[0], PATCH).clamp(-1, 1)
 
     def scene(self, prompt: str, seed: int) -> Scene:
         """What a prompt calls for; what it leaves open is drawn by the seed. Raises InputError for what this model
