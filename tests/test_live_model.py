@@ -260,6 +260,23 @@ def test_it_learns_further_riders(recipe: live.LiveRecipe, tmp_path: Path) -> No
         live.train_live(dataclasses.replace(alone, kinds=("bird", "car")))
 
 
+def test_the_card_tells_of_rides_that_were_learned_from_before(recipe: live.LiveRecipe, tmp_path: Path) -> None:
+    again = dataclasses.replace(recipe, folder=tmp_path, kinds=("car",), budget=0.0)
+    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), riders=("car",), window=4)
+    live.train_live(again, cfg)
+    path = live.checkpoint_of(again)
+    state = torch.load(path, weights_only=True)
+    assert state["begun_with"] == []
+    torch.save(state | {"data_ledger_root": "of other rides", "step": 7}, path)
+    more = dataclasses.replace(again, kinds=("car", "bird"))
+    for _ in range(2):  # once more with the same rides: nothing is to be added
+        live.train_live(more)
+    live.export(more, tmp_path / "live.safetensors")
+    card = load(tmp_path / "live.safetensors", "live")[1]
+    assert card.data_ledger_root == json.loads((recipe.data / "manifest.json").read_text())["ledger_root"]
+    assert card.recipe["begun_with"] == [{"steps": 7, "data_ledger_root": "of other rides", "riders": ["car"]}]
+
+
 def test_no_rides_are_told(tmp_path: Path) -> None:
     empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):

@@ -375,6 +375,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         fitted(model.code, recipe.data)
     digest = hashlib.sha256(model.code.basis.numpy().tobytes()).hexdigest()[:16]
     rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
+    origin = origin_of(recipe.data, state)
     every = np.array([i for i, said in enumerate(rides.said) if said["kind"] in recipe.kinds])
     held, chosen = every[31::32], np.delete(every, np.s_[31::32])
     if missing := set(recipe.kinds) - {rides.said[c]["kind"] for c in chosen}:
@@ -432,16 +433,28 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
             say(f"live: step {step}, {elapsed / 60:.1f} min, {means}, {pace:.2f} steps/s")
         if now - saved > recipe.save_every:
             saved = now
-            _keep(path, model, ema, optimisers, step)
-    _keep(path, model, ema, optimisers, step)
+            _keep(path, model, ema, optimisers, step, origin)
+    _keep(path, model, ema, optimisers, step, origin)
     say(f"live: held-out loss {held_loss(ema, rides, held, recipe):.4f} at step {step}")
     return ema
 
 
-def _keep(path: Path, model: LiveModel, ema: LiveModel, optimisers: Optimisers, step: int) -> None:
+def origin_of(data: Path, state: dict[str, Any] | None) -> dict[str, Any]:
+    """Whose rides are learned from, and of a model that learned from others before, from which and for how long."""
+    root = json.loads((data / "manifest.json").read_text())["ledger_root"]
+    begun_with = list((state or {}).get("begun_with", ()))
+    if state is not None and state.get("data_ledger_root", root) != root:
+        before = {"steps": state["step"], "data_ledger_root": state["data_ledger_root"]}
+        begun_with.append(before | {"riders": list(state["config"]["riders"])})
+    return {"data_ledger_root": root, "begun_with": begun_with}
+
+
+def _keep(
+    path: Path, model: LiveModel, ema: LiveModel, optimisers: Optimisers, step: int, origin: dict[str, Any]
+) -> None:
     state = {
         "model": model.state_dict(), "ema": ema.state_dict(), "optimisers": optimisers.state_dict(), "step": step,
-        "config": asdict(model.cfg),
+        "config": asdict(model.cfg), **origin,
     }  # fmt: skip
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
@@ -468,8 +481,9 @@ def export(recipe: LiveRecipe, output: Path, drawing: Drawing | None = None) -> 
         recipe={
             "steps": state["step"], "batch": recipe.batch, "frames": recipe.frames,
             "riders": {kind: (rider.event, rider.settings) for kind, rider in RIDERS.items() if kind in recipe.kinds},
+            "begun_with": state["begun_with"],
         },
-        data_ledger_root=json.loads((recipe.data / "manifest.json").read_text())["ledger_root"],
+        data_ledger_root=state["data_ledger_root"],
         trained=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
