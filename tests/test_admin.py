@@ -21,6 +21,7 @@ from haneul.screen import site
 from haneul.screen.audit import AuditLog
 from haneul.screen.policy import load_policy
 from haneul.serve.database import Database
+from haneul.serve.jobs import Limits
 from haneul.serve.keys import Keys
 
 
@@ -90,6 +91,15 @@ def test_keys_from_birth_to_end(office: tuple[Running, Asking, Path]) -> None:
     assert boss("DELETE", f"/haneul/keys/{made['id']}")["revoked_at"] is not None
     Asking(running, newest)("GET", "/haneul/me", status=401)
     boss("DELETE", f"/haneul/keys/{made['id']}", status=404)
+
+
+@pytest.mark.parametrize("retention", [1.0, 2e9])
+def test_a_retention_that_no_key_can_have(office: tuple[Running, Asking, Path], retention: float) -> None:
+    running, boss, _ = office
+    boss("POST", "/haneul/keys", {"name": "x", "limits": {"retention": retention}}, 400)
+    with pytest.raises(InputError, match="cannot be kept"):  # as haneul keys create would
+        Keys(Database(running.data / "jobs.sqlite")).create("x", limits=Limits(retention=retention))
+    boss("GET", "/haneul/keys")
 
 
 def test_an_admin_key_cannot_lock_itself_out(office: tuple[Running, Asking, Path]) -> None:

@@ -203,7 +203,10 @@ def test_a_ride_that_nobody_stopped_can_be_saved_afterwards(theatre: Running, wo
     video = theatre.http.post(f"{at}/save", json={"size": "112x64", "seconds": 1}).json()
     assert video["seconds"] == "1"
     assert theatre.over(video["id"], 300)["status"] == "completed"
-    assert theatre.http.get(at).json()["saveable"] is False  # it is in the library now
+    assert theatre.http.get(at).json()["saveable"] is True, "that was a part of it"
+    whole = theatre.http.post(f"{at}/save", json={"size": "112x64"}).json()
+    assert float(whole["seconds"]) >= WORTH / world["fps"]
+    assert theatre.http.get(at).json()["saveable"] is False  # all of it is in the library now
     again = theatre.http.post(f"{at}/save", json={})
     assert (again.status_code, again.json()["error"]["code"]) == (404, "world_ended")
 

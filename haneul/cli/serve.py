@@ -127,7 +127,9 @@ def _keys(data: Path | None, jobs: str | None) -> Keys:
 @click.option("--scope", "scopes", multiple=True, help="read, write or admin. Repeat it.  [default: read and write]")
 @click.option("--waiting", type=click.IntRange(min=1), help="Jobs that may wait at once.")
 @click.option("--per-minute", "requests_per_minute", type=click.IntRange(min=1), help="Videos asked for in a minute.")
-@click.option("--seconds-per-day", type=click.FloatRange(min=0), help="Seconds of video asked for in a day.")
+@click.option(
+    "--seconds-per-day", type=click.FloatRange(min=0, min_open=True), help="Seconds of video asked for in a day."
+)
 @click.option("--storage", type=click.IntRange(min=1), help="MiB of videos that are kept.")
 @click.option("--retention", type=DURATION, help="How long its videos and files are kept.  [default: as all others]")
 @JOBS

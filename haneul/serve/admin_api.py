@@ -15,7 +15,7 @@ from haneul.config import load_settings
 from haneul.screen import site
 from haneul.screen.policy import LANGUAGES, Action, Policy, load_policy
 from haneul.serve.jobs import Limits
-from haneul.serve.keys import LOCAL, Key
+from haneul.serve.keys import LOCAL, RETENTION, Key
 from haneul.serve.problems import ErrorEnvelope, Problem, not_found
 from haneul.serve.schemas import Strict
 from haneul.serve.service import Service, key_of, service_of
@@ -38,7 +38,7 @@ class Quota(Strict):
     )
     storage: int | None = Field(None, ge=1, le=2**60, description="Bytes of finished videos that are kept.")
     retention: float | None = Field(
-        None, ge=60, le=10**9, allow_inf_nan=False,
+        None, ge=RETENTION[0], le=RETENTION[1], allow_inf_nan=False,
         description="Seconds for which finished videos and uploaded files are kept; null: as the service does.",
     )  # fmt: skip
 

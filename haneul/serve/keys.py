@@ -18,6 +18,7 @@ from haneul.serve.database import Row, Tables
 from haneul.serve.jobs import Limits
 
 PREFIX = "hnl_"
+RETENTION = 60, 10**9  #: seconds for which a key's videos may be kept
 #: What a key may do: look, make and delete, look after the service (metrics, priorities).
 SCOPES = ("read", "write", "admin")
 
@@ -49,7 +50,7 @@ class Keys:
 
     def create(self, name: str, scopes: tuple[str, ...] = ("read", "write"), limits: Limits | None = None) -> str:
         """A new key; this is the only time that it can be seen."""
-        _check(name, scopes)
+        _check(name, scopes, limits or Limits())
         identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self.db.write(durable=True) as sql:
             sql.execute(
@@ -74,7 +75,7 @@ class Keys:
     def change(self, identity: str, *, name: str, scopes: tuple[str, ...], limits: Limits) -> None:
         """Another name, other scopes and limits for a key, from its next request on. Raises InputError as `create` and
         where there is no such key."""
-        _check(name, scopes)
+        _check(name, scopes, limits)
         self._change(
             identity, "name = ?, scopes = ?, limits = ?", name.strip(), " ".join(scopes), json.dumps(asdict(limits))
         )
@@ -113,7 +114,7 @@ class Keys:
         return _key(row) if fits else None
 
 
-def _check(name: str, scopes: tuple[str, ...]) -> None:
+def _check(name: str, scopes: tuple[str, ...], limits: Limits) -> None:
     """Raises InputError for what no key can have."""
     if not name.strip() or len(name) > 80 or not name.isprintable():
         raise InputError(f"the name {name[:80]!r} cannot be used; give one of 1 to 80 letters")
@@ -121,6 +122,9 @@ def _check(name: str, scopes: tuple[str, ...]) -> None:
         raise InputError(f"unknown scope {sorted(unknown)[0]!r}; known are {', '.join(SCOPES)}")
     if not scopes:
         raise InputError(f"a key needs a scope; known are {', '.join(SCOPES)}")
+    shortest, longest = RETENTION
+    if limits.retention is not None and not shortest <= limits.retention <= longest:
+        raise InputError(f"a retention of {limits.retention:g} s cannot be kept; give {shortest} s to {longest:,} s")
 
 
 def _digest(secret: str) -> str:

@@ -214,6 +214,7 @@ async def save(request: Request, response: Response, world_id: WorldId, asked: S
     world = service.plays.get(key.id, world_id)
     await run_in_threadpool(service.check_room)
     most = service.config.max_seconds
+    at = world.aside if world.end is not None else world.frames
     with service.media.staged() as path:
         frames = await world.keep(path, min(asked.seconds or most, most))
         seconds = frames / world.told["fps"]
@@ -231,8 +232,7 @@ async def save(request: Request, response: Response, world_id: WorldId, asked: S
             )  # fmt: skip
 
         video = await submitted(request, response, words, new_id())
-    if world.end is not None:
-        world.drop()
+    world.saved(frames, at)
     return video
 
 

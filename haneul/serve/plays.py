@@ -263,9 +263,7 @@ class Play:
             if not self.aside:
                 raise _ended(self)
             return await asyncio.to_thread(_shortened, self._ride, path, max(1, round(seconds * self.told["fps"])))
-        frames = await self._keep(path, seconds)
-        self._saved = self.frames
-        return frames
+        return await self._keep(path, seconds)
 
     async def _keep(self, path: Path, seconds: float) -> int:
         if self._keeping is not None:
@@ -290,6 +288,14 @@ class Play:
 
     async def stop(self, reason: Reason = "stopped", message: str = "the ride was stopped") -> None:
         await self._over(End(reason=reason, message=message))
+
+    def saved(self, frames: int, at: int) -> None:
+        """The last `frames` are a video now, of a ride that had `at` then; if those are all, nothing is left."""
+        if frames < min(at, round(self._most * self.told["fps"])):
+            return
+        self._saved = at
+        if self.end is not None:
+            self.drop()
 
     def drop(self) -> None:
         """What was put aside is not wanted any more."""
@@ -332,10 +338,6 @@ class Plays:
         self._spare: Program | None = None
         self._warming: asyncio.Task[None] | None = None
         self._over = False
-        for ride in rides_of(config).glob("*.safetensors"):  # of a process that died
-            with contextlib.suppress(OSError):
-                if time.time() - ride.stat().st_mtime > ASIDE:
-                    ride.unlink()
 
     @property
     def running(self) -> int:
@@ -379,6 +381,10 @@ class Plays:
     async def begin(self, owner: str, prompt: str, seed: int | None) -> Play:
         """A new world. Raises Problem where there are as many as may be, and what `haneul.play.World` raises."""
         self._forget()
+        for ride in rides_of(self.config).glob("*.safetensors"):  # of a process that died
+            with contextlib.suppress(OSError):
+                if time.time() - ride.stat().st_mtime > ASIDE:
+                    ride.unlink()
         for world in list(self.worlds.values()):
             if world.owner == owner and world.end is None and not world.watched:
                 await world.leave("closed", "another world was begun in its place")

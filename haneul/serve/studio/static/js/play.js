@@ -193,22 +193,22 @@ export async function show(place, [asked, seed], signal) {
     letGo();
     sent.clear();
     const code = told.end === "refused" ? told.code : null;
-    const another = button(t("play.another"), () => start(), { kind: "main", symbol: "play" });
-    shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), another);
+    shown("over", code ? t("play.end.refused", { what: maybe(`screen.${code}.title`, code) }) : maybe(`play.end.${told.end}`, told.message ?? ""), again());
     fill(said);
-    if (told.end === "idle" || told.end === "closed") putAside(another);
+    if (told.end === "idle" || told.end === "closed") json(`${mine}/play`, { signal }).then((now) => offer(now.unsaved[0]), () => {});
   }
 
-  /** Offers the last ride that ended without being stopped, if there is one. */
-  async function putAside(another) {
-    const { unsaved: [id] } = await json(`${mine}/play`, { signal }).catch(() => ({ unsaved: [] }));
+  const again = () => button(t("play.another"), () => start(), { kind: "main", symbol: "play" });
+
+  /** Offers to save a ride that ended without being stopped, if there is one. */
+  function offer(id) {
     if (!id || world || busy) return;
     const keep = button(t("play.save"), async () => {
       keep.disabled = true;
-      if (await saveOf(id)) keep.remove();
-      else keep.disabled = false;
+      if (!(await saveOf(id))) keep.disabled = false;
+      else if (!world && !busy) shown("over", t("play.saved"), again());
     }, { symbol: "down" });
-    shown("over", t("play.aside"), another, keep);
+    shown("over", t("play.aside"), again(), keep);
   }
 
   async function start() {
@@ -327,6 +327,6 @@ export async function show(place, [asked, seed], signal) {
       }
     } catch (error) { if (!signal.aborted) complain(error); }
   }
-  if (!world && here.unsaved.length) await putAside(button(t("play.another"), () => start(), { kind: "main", symbol: "play" }));
+  offer(here.unsaved[0]);
   if (asked && !world) begin.focus();
 }
