@@ -1,8 +1,9 @@
-"""The upscaler learns what the transformer gets wrong, from its own versions of clips."""
+"""The upscaler learns what the transformer gets wrong, from its own versions of clips, and a small one from it."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from haneul.errors import TrainingError
-from haneul.model.checkpoint import Card
+from haneul.model.checkpoint import Card, file_digest, load
 from haneul.model.checkpoint import save as save_checkpoint
 from haneul.model.codec import Codec
 from haneul.model.presets import preset
@@ -21,6 +22,8 @@ from haneul.train.codec import to_video
 from haneul.train.recipes import Recipe
 from haneul.train.remake import RemakeRecipe, load_remade, remake
 from haneul.train.upscaler import CROP, UpscalerRecipe, render_moments, train_upscaler
+from haneul.train.upscaler_student import UpscalerStudentRecipe, draw_lessons, read_upscaler, train_student
+from haneul.video.upscale import Upscaler, UpscalerConfig
 
 
 @pytest.fixture
@@ -117,3 +120,62 @@ def test_an_upscaler_learns_from_remade_clips(remade: RemakeRecipe, tiny: Recipe
     second = train_upscaler(tiny.preset, begun, said.append).state_dict()
     assert all(torch.allclose(first[name], second[name], atol=2e-3) for name in first), "as half-precision kept them"
     assert any(f"{len(first)} of {len(first)} tensors taken over" in line for line in said)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an upscaler that turns pictures dark, which no untrained one does."""
+    torch.manual_seed(0)
+    config = UpscalerConfig(width=8, depth=1, fine=4, middle=2)
+    net = Upscaler(config)
+    torch.nn.init.constant_(net.out.bias, -0.5)  # type: ignore[arg-type]
+    path = tmp_path_factory.mktemp("teacher") / "upscaler.safetensors"
+    card = Card(part="upscaler", preset="nano", config=dataclasses.asdict(config), recipe={"pairs": "7"})
+    save_checkpoint(path, net.state_dict(), card, dtype=torch.float16)
+    return path
+
+
+@pytest.fixture
+def student(remade: RemakeRecipe, tiny: Recipe, teacher: Path, tmp_path: Path) -> UpscalerStudentRecipe:
+    return UpscalerStudentRecipe(
+        teacher=teacher, codec=tiny.codec, remade=remade.output, folder=tmp_path / "lessons",
+        output=tmp_path / "upscaler.safetensors", config=UpscalerConfig(width=8, depth=1, fine=4, middle=2, fold=2),
+        lessons=8, batch=4, crop=12, learning_rate=5e-3, ema=0.9, budget=300.0, steps=100, threads=1, workers=1,
+    )  # fmt: skip
+
+
+def test_lessons_are_what_the_teacher_draws(student: UpscalerStudentRecipe, tiny: Recipe) -> None:
+    files = draw_lessons(tiny.preset, student, lambda _: None)
+    teacher = read_upscaler(student.teacher)
+    for path in files:
+        seen, drawn = np.load(path.with_name(path.name.replace("drawn-", "seen-"))), np.load(path)
+        x = torch.from_numpy(seen).permute(0, 1, 4, 2, 3).flatten(1, 2).float() / 127.5 - 1
+        expected = ((teacher(x).clamp(-1, 1) + 1) * 127.5).round().permute(0, 1, 3, 4, 2).numpy()
+        assert np.abs(expected - drawn).max() <= 1
+        assert drawn.mean() < seen.mean() - 40, "this teacher's pictures are dark"
+    times = [path.stat().st_mtime_ns for path in files]
+    draw_lessons(tiny.preset, student, lambda _: None)
+    assert [path.stat().st_mtime_ns for path in files] == times, "what is there is not drawn again"
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_student_draws_as_its_teacher_and_goes_on_where_it_stopped(
+    student: UpscalerStudentRecipe, tiny: Recipe
+) -> None:
+    said: list[str] = []
+    learned = train_student(tiny.preset, student, said.append)
+    found = re.fullmatch(r"upscaler: as the teacher to (\S+) dB \(bilinear (\S+)\), .*", said[-1])
+    assert found is not None
+    assert float(found[1]) > float(found[2]) + 3, "it has learned what no enlarging tells"
+    _, card = load(student.output, "upscaler")
+    assert card.recipe["teacher_sha256"] == file_digest(student.teacher)
+    assert card.recipe["teacher_pairs"] == "7"
+    assert UpscalerConfig(**card.config) == student.config
+    again = train_student(tiny.preset, student, said.append)
+    assert any("goes on at step" in line for line in said)
+    assert torch.equal(again.out.weight, learned.out.weight), "the budget is spent"
+
+
+def test_a_student_needs_what_a_transformer_made(student: UpscalerStudentRecipe, tiny: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="remake"):
+        draw_lessons(tiny.preset, dataclasses.replace(student, remade=tmp_path), lambda _: None)

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
+FOLDED = {"middle": 2, "fold": 2}
+
 
 def upscaler(**config: int) -> Upscaler:
     """Untrained, but its last layer says something."""
@@ -23,12 +25,12 @@ def plain(model: Upscaler, triple_B9hw: Tensor, k: int) -> Tensor:
     return ((model(triple_B9hw)[:, k] + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)
 
 
-@pytest.mark.parametrize("config", [{}, {"middle": 2}, {"scale": 4}, {"scale": 2, "middle": 2}])
+@pytest.mark.parametrize("config", [{}, {"middle": 2}, {"scale": 4}, {"scale": 2, "middle": 2}, FOLDED])
 @pytest.mark.parametrize("size", [(5, 9), (1, 3), (2, 2), (1, 1)])
 def test_bytes_are_those_of_the_plain_way(config: dict[str, int], size: tuple[int, int]) -> None:
     model = upscaler(**config)
     triple = torch.rand(2, 9, *size) * 2.4 - 1.2  # what lies outside of the range is cut
-    seen = model.body(model.inp(triple))
+    seen = model.see(triple)
     for k in (0, 1):
         drawn, expected = model.picture(triple, seen, k), plain(model, triple, k)
         assert drawn.dtype == torch.uint8
@@ -38,8 +40,9 @@ def test_bytes_are_those_of_the_plain_way(config: dict[str, int], size: tuple[in
         assert (difference > 0).float().mean() < 0.01
 
 
-def test_a_stream_is_drawn_as_its_moments() -> None:
-    model = upscaler(middle=2)
+@pytest.mark.parametrize("config", [{"middle": 2}, FOLDED])
+def test_a_stream_is_drawn_as_its_moments(config: dict[str, int]) -> None:
+    model = upscaler(**config)
     frames = torch.rand(6, 3, 4, 7) * 2 - 1
     drawn = torch.stack(list(model.stream(frames, chunk=4)))
     around = [frames[[max(i - 1, 0), i, min(i + 1, 5)]].flatten(0, 1) for i in range(6)]

@@ -49,7 +49,7 @@ def train() -> None:
 )
 @click.option(
     "--stage",
-    type=click.Choice(["world", "concepts", "codec", "latents", "upscaler", "dit", "export", "polish"]),
+    type=click.Choice(["world", "concepts", "codec", "latents", "upscaler", "dit", "export", "polish", "narrow"]),
     help="Only this.",
 )
 @click.option("--stream", is_flag=True, help="Make the clips while it trains; for a GPU, in minutes.")
@@ -77,7 +77,7 @@ def train_nano(
     device: str,
 ) -> None:
     """Train the bundled model from nothing: world, codec, latents, upscaler, transformer, export, and
-    the upscaler once more on what the transformer gets wrong.
+    the upscaler once more on what the transformer gets wrong, and a small upscaler from that one.
 
     Run it again and it goes on where it stopped. The weights land in FOLDER/export; name that folder as
     folders.weights in the settings to use them.

@@ -1,5 +1,5 @@
-"""`haneul train nano`: world -> concepts -> codec -> latents -> upscaler -> transformer -> weights -> polish, each
-stage resumable."""
+"""`haneul train nano`: world -> concepts -> codec -> latents -> upscaler -> transformer -> weights -> polish -> a
+smaller upscaler, each stage resumable."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from haneul.train.loop import ledger_path, state_path, train
 from haneul.train.recipes import DistillRecipe, Recipe
 from haneul.train.remake import RemakeRecipe, remake
 from haneul.train.upscaler import UpscalerRecipe, render_moments, render_pairs, train_upscaler
+from haneul.train.upscaler_student import UpscalerStudentRecipe, train_student
 from haneul.world.produce import Plan, render_dataset
 
 Say = Callable[[str], None]
@@ -82,6 +83,10 @@ class Folders:
         return self.export / "upscaler.safetensors"
 
     @property
+    def wide_upscaler(self) -> Path:  # what the one of the export learns from
+        return self.root / "wide" / "upscaler.safetensors"
+
+    @property
     def concepts(self) -> Path:
         return self.export / "concepts.safetensors"
 
@@ -125,32 +130,53 @@ def encode(folders: Folders, preset: Preset, say: Say) -> None:
 
 
 def upscaler(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
-    """Render pairs and train the upscaler unless there is one."""
-    if folders.upscaler.exists():
-        return
-    recipe = UpscalerRecipe(
-        data=folders.pairs, codec=folders.codec, output=folders.upscaler, budget=budget, pairs=pairs
-    )
-    render_pairs(preset, recipe, say)
-    train_upscaler(preset, recipe, say)
+    """Render pairs and train the wide upscaler unless there is one; the export has it until there is a smaller one."""
+    if not folders.wide_upscaler.exists():
+        folders.wide_upscaler.parent.mkdir(parents=True, exist_ok=True)
+        recipe = UpscalerRecipe(
+            data=folders.pairs, codec=folders.codec, output=folders.wide_upscaler, budget=budget, pairs=pairs
+        )
+        render_pairs(preset, recipe, say)
+        train_upscaler(preset, recipe, say)
+    if not folders.upscaler.exists():
+        shutil.copyfile(folders.wide_upscaler, folders.upscaler)
 
 
-def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
-    """Teach the upscaler the finished transformer's own errors, on its versions of so many clips."""
+def remade(folders: Folders, preset: Preset, clips: int, say: Say) -> Path:
+    """The folder of the finished transformer's own versions of so many clips; makes what is missing."""
     weights = folders.export / "dit.safetensors"
     if not weights.exists():
         raise TrainingError(f"{weights} does not exist; train and export the transformer first")
-    remade = folders.remade / file_digest(weights)[:16]  # other weights make other errors
-    found = RemakeRecipe(
-        latents=folders.latents, weights=weights, output=remade, clips=pairs, text_encoder=folders.text_encoder
+    found = folders.remade / file_digest(weights)[:16]  # other weights make other errors
+    recipe = RemakeRecipe(
+        latents=folders.latents, weights=weights, output=found, clips=clips, text_encoder=folders.text_encoder
     )
-    remake(preset, found, say)
+    remake(preset, recipe, say)
+    return found
+
+
+def polish(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
+    """Teach the wide upscaler the finished transformer's own errors, on its versions of so many clips."""
     recipe = UpscalerRecipe(
-        data=folders.pairs, codec=folders.codec, output=folders.upscaler, budget=budget, remade=remade,
-        world=folders.data, begin=folders.upscaler if folders.upscaler.exists() else None,
+        data=folders.pairs, codec=folders.codec, output=folders.wide_upscaler, budget=budget,
+        remade=remade(folders, preset, pairs, say), world=folders.data,
+        begin=folders.wide_upscaler if folders.wide_upscaler.exists() else None,
     )  # fmt: skip
+    folders.wide_upscaler.parent.mkdir(parents=True, exist_ok=True)
     render_moments(preset, recipe, say)
     train_upscaler(preset, recipe, say)
+
+
+def narrow(folders: Folders, preset: Preset, budget: float, pairs: int, say: Say) -> None:
+    """Teach a small upscaler to draw as the wide one does, on what the finished transformer makes."""
+    if not folders.wide_upscaler.exists():
+        raise TrainingError(f"{folders.wide_upscaler} does not exist; train the upscaler first")
+    teacher = file_digest(folders.wide_upscaler)[:16]  # another one draws other lessons
+    recipe = UpscalerStudentRecipe(
+        teacher=folders.wide_upscaler, codec=folders.codec, remade=remade(folders, preset, pairs, say),
+        folder=folders.root / "narrow" / teacher, output=folders.upscaler, budget=budget,
+    )  # fmt: skip
+    train_student(preset, recipe, say)
 
 
 def commit() -> str:
@@ -280,7 +306,7 @@ def streamed(
 
 
 #: In order. `dit` is the transformer.
-STAGES = ("world", "concepts", "codec", "latents", "upscaler", "dit", "export", "polish")
+STAGES = ("world", "concepts", "codec", "latents", "upscaler", "dit", "export", "polish", "narrow")
 
 
 def run_stage(
@@ -304,6 +330,8 @@ def run_stage(
         say(f"wrote {export(folders, recipe)}")
     elif stage == "polish":
         polish(folders, recipe.preset, upscaler_budget, pairs, say)
+    elif stage == "narrow":
+        narrow(folders, recipe.preset, upscaler_budget, pairs, say)
     else:
         raise TrainingError(f"unknown stage {stage!r}; the stages are {', '.join(STAGES)}")
 

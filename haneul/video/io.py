@@ -153,7 +153,7 @@ def write_mp4(
     *,
     fps: float | Fraction,
     crf: int = 18,
-    preset: str = "veryfast",
+    preset: str = "superfast",
     threads: int = 0,
     overwrite: bool = False,
     live: Live | None = None,

@@ -11,9 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from haneul.video.compiled import compiled
+
+Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,7 @@ class UpscalerConfig:
     fine: int = 24  # channels at the middle size
     scale: int = 8  # `middle` times a power of two
     middle: int = 4  # times the small size; 2 is half the work
+    fold: int = 1  # small pixels along each side of what the body sees as one; 2 is a quarter of its work
 
 
 class Residual(nn.Module):
@@ -46,9 +53,9 @@ class Upscaler(nn.Module):
         self.cfg = cfg
         w, f = cfg.width, cfg.fine
         last = cfg.scale // cfg.middle
-        self.inp = nn.Conv2d(9, w, 3, padding=1)
+        self.inp = nn.Conv2d(9 * cfg.fold**2, w, 3, padding=1)
         self.body = nn.Sequential(*(Residual(w) for _ in range(cfg.depth)))
-        self.rise = nn.Conv2d(w, 2 * f * cfg.middle**2, 1)
+        self.rise = nn.Conv2d(w, 2 * f * (cfg.fold * cfg.middle) ** 2, 1)
         self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(f, f, 3, padding=1), nn.SiLU())
         self.out = nn.Conv2d(f, 3 * last * last, 3, padding=1)
         nn.init.zeros_(self.out.weight)
@@ -56,43 +63,49 @@ class Upscaler(nn.Module):
 
     def forward(self, triple_B9hw: Tensor) -> Tensor:
         """Frames before, at, after a moment, [B, 9, h, w] in [-1, 1] -> [B, 2, 3, 8h, 8w]: at it, half a frame on."""
-        seen = self.body(self.inp(triple_B9hw))
+        seen = self.see(triple_B9hw)
         return torch.stack([self.moment(triple_B9hw, seen, k) for k in (0, 1)], 1)
+
+    def see(self, triple_B9hw: Tensor) -> Tensor:
+        """Features of the triple, [B, width, h / fold, w / fold], both rounded up."""
+        h, w = triple_B9hw.shape[2:]
+        fold = self.cfg.fold
+        if h % fold or w % fold:
+            triple_B9hw = F.pad(triple_B9hw, (0, -w % fold, 0, -h % fold), "replicate")
+        seen: Tensor = self.body(self.inp(F.pixel_unshuffle(triple_B9hw, fold)))
+        return seen
 
     def moment(self, triple_B9hw: Tensor, seen_BDhw: Tensor, k: int) -> Tensor:
         """One of the two, [B, 3, 8h, 8w]. Each is drawn by itself, so that a tensor never has to be laid out anew: this
         far from the small size, memory is what things cost."""
-        x = F.pixel_shuffle(self.out(self._fine(seen_BDhw, k)).float(), self.cfg.scale // self.cfg.middle)
+        x = F.pixel_shuffle(self.out(self._fine(triple_B9hw, seen_BDhw, k)).float(), self.cfg.scale // self.cfg.middle)
         base = F.interpolate(_smooth(triple_B9hw, k), scale_factor=self.cfg.scale, mode="bilinear", align_corners=False)
         return x.add_(base)
 
     def picture(self, triple_B9hw: Tensor, seen_BDhw: Tensor, k: int) -> Tensor:
-        """`moment` as bytes, uint8 [B, 8h, 8w, 3], up to rounding, in less than half the passes over memory: the last
-        convolution gives its channels in the order in which the bytes lie, and the small frame is enlarged along its
-        rows first, while it is small."""
+        """`moment` as bytes, uint8 [B, 8h, 8w, 3], up to rounding, in one pass over memory: the last convolution
+        gives its channels in the order in which the bytes lie, and the small frame is enlarged along its rows first,
+        while it is small."""
         scale, last = self.cfg.scale, self.cfg.scale // self.cfg.middle
         order = torch.arange(3 * last * last).view(3, -1, last).permute(1, 2, 0).flatten()
         weight, bias = self.out.weight[order] * 127.5, self.out.bias[order] * 127.5  # type: ignore[index]
-        x = F.conv2d(self._fine(seen_BDhw, k), weight, bias, padding=1)
+        x = F.conv2d(self._fine(triple_B9hw, seen_BDhw, k), weight, bias, padding=1).float()
         B, _, H, W = x.shape
-        out = torch.empty(B, last * H, 3 * last * W)
-        out.view(B, H, last, W, -1).copy_(x.permute(0, 2, 3, 1).unflatten(3, (last, -1)).transpose(2, 3))
         small = _smooth(triple_B9hw, k)
         wide = F.interpolate(small, size=(small.shape[2], last * W), mode="bilinear", align_corners=False)
-        rows = wide.mul_(127.5).add_(128.0).permute(0, 2, 3, 1).reshape(B, small.shape[2], -1)
-        half = scale // 2  # rows of a small pixel above its middle
-        out[:, :half].add_(rows[:, :1])
-        out[:, -half:].add_(rows[:, -1:])
-        if len(rows[0]) > 1:
-            between = out[:, half:-half].unflatten(1, (-1, scale))
-            way = (torch.arange(scale) + 0.5).div_(scale)[:, None]
-            between.add_(rows[:, :-1, None]).addcmul_(rows.diff(dim=1)[:, :, None], way)
-        return out.clamp_(0.5, 255.5).to(torch.uint8).view(B, last * H, last * W, 3)
+        rows = wide.mul_(127.5).add_(128.0).permute(0, 2, 3, 1).reshape(B, small.shape[2], -1).contiguous()
+        out = torch.empty(B, last * H, last * W, 3, dtype=torch.uint8)
+        for one, drawn, under in zip(
+            out.numpy(), x.permute(0, 2, 3, 1).contiguous().numpy(), rows.numpy(), strict=True
+        ):
+            _lay(drawn, under, scale, one)
+        return out
 
-    def _fine(self, seen_BDhw: Tensor, k: int) -> Tensor:
+    def _fine(self, triple_B9hw: Tensor, seen_BDhw: Tensor, k: int) -> Tensor:
         """Features of one moment at the middle size."""
+        h, w = (self.cfg.middle * n for n in triple_B9hw.shape[2:])
         weight, bias = self.rise.weight.chunk(2)[k], self.rise.bias.chunk(2)[k]  # type: ignore[union-attr]
-        x = F.pixel_shuffle(F.conv2d(seen_BDhw, weight, bias), self.cfg.middle)
+        x = F.pixel_shuffle(F.conv2d(seen_BDhw, weight, bias), self.cfg.fold * self.cfg.middle)[..., :h, :w]
         spare = not torch.is_grad_enabled()
         return F.silu(self.fine[1](F.silu(x, inplace=spare)), inplace=spare)
 
@@ -112,7 +125,7 @@ class Upscaler(nn.Module):
         """All frames but the first and the last one, which are only seen."""
         x = torch.stack(held)
         x = torch.cat([x[:-2], x[1:-1], x[2:]], 1)
-        seen = self.body(self.inp(x))
+        seen = self.see(x)
         moments = [self.picture(x, seen, k) for k in ((0, 1) if double else (0,))]
         for i in range(len(x)):
             yield moments[0][i]
@@ -124,3 +137,27 @@ def _smooth(triple_B9hw: Tensor, k: int) -> Tensor:
     """The small frame at one of the two moments, [B, 3, h, w]."""
     here, after = triple_B9hw[:, 3:6].float(), triple_B9hw[:, 6:9].float()
     return here if k == 0 else (here + after) / 2
+
+
+@compiled(fastmath=True)
+def _lay(drawn_HWC: Plane, rows_hN: Plane, scale: int, out_HW3: NDArray[np.uint8]) -> None:
+    """Bytes of what a convolution drew, each of its pixels `last` rows of colours, over the small frame's rows, which
+    are as wide as the picture already and are interpolated here from one to the next; both in bytes, plus a half."""
+    h, n = rows_hN.shape
+    H, W, C = drawn_HWC.shape
+    last = len(out_HW3) // H
+    run = C // last
+    own = np.empty(n, np.float32)
+    for Y in range(H * last):
+        at = (np.float32(Y) + np.float32(0.5)) / np.float32(scale) - np.float32(0.5)
+        above = min(max(int(np.floor(at)), 0), h - 1)
+        below = min(above + 1, h - 1)
+        way = min(max(at - np.float32(above), np.float32(0)), np.float32(1))
+        y, first = Y // last, Y % last * run
+        for x in range(W):
+            for j in range(run):
+                own[x * run + j] = drawn_HWC[y, x, first + j]
+        row = out_HW3[Y].reshape(n)
+        for i in range(n):
+            value = rows_hN[above, i] + (rows_hN[below, i] - rows_hN[above, i]) * way + own[i]
+            row[i] = np.uint8(np.int32(min(max(value, np.float32(0.5)), np.float32(255.5))))
