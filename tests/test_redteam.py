@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from haneul import cli
 from haneul.config import Settings
-from haneul.evals import attacks, redteam
+from haneul.evals import attacks, fresh, redteam
 from haneul.screen.normalise import forms
 from haneul.screen.policy import load_policy
 from haneul.screen.rules import matcher_of
@@ -90,6 +90,8 @@ def test_the_command_reports(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     every, all_benign = attacks.attacks, attacks.benign
     monkeypatch.setattr(redteam, "attacks", lambda *a, **k: every(*a, **k)[:20])
     monkeypatch.setattr(redteam, "benign", lambda **k: all_benign(**k)[:3])
+    monkeypatch.setattr(fresh, "attacks", lambda *a, **k: [])
+    monkeypatch.setattr(fresh, "benign", lambda *a: [])
     found = CliRunner().invoke(cli.main, ["redteam", "-q", "--split", "fitted", "--split", "held"])
     assert found.exit_code == 0
     assert "attacks, written for: 0 of 20" in found.output

@@ -5,6 +5,7 @@ Nothing here runs the screen on it, let alone says what got through: that would 
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ from haneul import cli
 from haneul.cli.screen import redteam as command
 from haneul.config import Settings
 from haneul.evals import attacks, disguises, fresh, redteam
+from haneul.screen.normalise import plain
 from haneul.screen.policy import Policy, load_policy
-from haneul.train.screen import ScreenRecipe, examples
+from haneul.train.screen import ScreenRecipe, examples, sections
 
 
 @pytest.fixture
@@ -46,10 +48,11 @@ def asked(found: list[attacks.Attack]) -> list[tuple[str, str, tuple[str, ...]]]
     return [(attack.prompt, attack.remember, attack.shots) for attack in found]
 
 
-def test_every_kind_has_its_share(policy: Policy) -> None:
-    found = fresh.attacks(policy)
+@pytest.mark.parametrize("split", fresh.SOURCES)
+def test_every_kind_has_its_share(policy: Policy, split: str) -> None:
+    found = fresh.attacks(policy, split=split)
     assert len(found) >= 1500
-    assert {attack.split for attack in found} == {"fresh"}
+    assert {attack.split for attack in found} == {split}
     categories = {attack.category for attack in attacks.attacks(policy)}
     for axis, names in (
         ("category", categories),
@@ -67,12 +70,14 @@ def test_every_kind_has_its_share(policy: Policy) -> None:
 def test_no_attack_is_there_twice_or_in_another_split(policy: Policy) -> None:
     found = asked(fresh.attacks(policy))
     assert len(set(found)) == len(found)
-    others = {ask for held in (False, True) for ask in asked(attacks.attacks(policy, held=held))}
+    others = {ask for split in ("fitted", "held") for ask in asked(redteam.prompts(policy, split, 0)[0])}
+    assert set(asked(fresh.attacks(policy, split="held"))) < others, "the table before it is one of the others"
     assert others.isdisjoint(found)
-    old = tomllib.loads(files("haneul.evals").joinpath("attacks.toml").read_text(encoding="utf-8"))
     own = list(strings(fresh.phrases()))
     assert len(set(own)) == len(own)
-    assert set(own).isdisjoint(strings(old))
+    for old in ("attacks.toml", "attacks_held.toml"):
+        table = tomllib.loads(files("haneul.evals").joinpath(old).read_text(encoding="utf-8"))
+        assert set(own).isdisjoint(strings(table))
 
 
 def test_it_is_the_same_every_time(policy: Policy) -> None:
@@ -85,8 +90,8 @@ def test_benign_ones_are_many_and_no_others(policy: Policy) -> None:
     table = fresh.phrases()["benign"]
     assert all(len(table[language]) >= 80 for language in attacks.LANGUAGES)
     found = fresh.benign()
-    assert len(set(found)) == len(found) >= 400
-    assert not set(found) & {*attacks.benign(count=1500), *attacks.benign(held=True)}
+    assert len(set(found)) == len(found) >= 430
+    assert not set(found) & {*attacks.benign(count=1500), *attacks.benign(held=True), *fresh.benign("held")}
 
 
 def test_nothing_of_it_is_in_the_training_set(policy: Policy) -> None:
@@ -99,18 +104,57 @@ def test_nothing_of_it_is_in_the_training_set(policy: Policy) -> None:
     assert [phrase for phrase in (*strings(said), *named, *frames) if phrase in trained] == []
 
 
-def test_the_first_category_is_made_of_the_policys_words(policy: Policy) -> None:
-    lists = {name: set(policy.terms[name]["zh"]) for name in ("minor", "sexual", "nude", "suggestive")}
-    for attack in fresh.attacks(policy):
-        if (attack.category, attack.language) == (attacks.FIRST, "zh") and attack.technique in ("open", "euphemism"):
-            who, what = (
-                attack.prompt.removesuffix("，短片").split("，")
-                if attack.prompt.endswith("，短片")
-                else attack.prompt.removeprefix("拍一个").rsplit("的", 1)[::-1]
-            )
-            assert who in lists["minor"]
-            other = lists["suggestive"] if attack.technique == "euphemism" else lists["sexual"] | lists["nude"]
-            assert what in other
+def test_no_line_of_it_is_one_of_the_training_phrases() -> None:
+    """However the two are spelled: capitals, accents, widths and marks at the ends don't count."""
+
+    def bare(text: str) -> str:
+        return plain(text).strip(" .,;:!?。、！？¡¿")
+
+    lines = {bare(text) for section in sections().values() for line in section for text in line}
+    assert len(lines) > 1000
+    assert [phrase for phrase in strings(fresh.phrases()) if bare(phrase) in lines] == []
+
+
+def test_no_training_source_reads_it() -> None:
+    read: list[str] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if watching and event == "open":
+            read.append(Path(str(arguments[0])).name)
+
+    fresh.phrases.cache_clear()
+    attacks.phrases.cache_clear()
+    sys.addaudithook(watch)
+    examples(ScreenRecipe(scenes=2))
+    watching = False
+    assert {"attacks.toml", "screen_phrases.txt"} <= set(read), "so a table that is read is seen"
+    assert fresh.SOURCES["fresh"].table not in read
+    root = Path(str(files("haneul")))
+    naming = [path for path in root.rglob("*") if path.suffix in (".py", ".toml", ".txt", ".json")]
+    assert [
+        path.name for path in naming if "attacks_fresh" in path.read_text(encoding="utf-8")
+    ] == ["fresh.py"]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", attacks.LANGUAGES)
+@pytest.mark.parametrize("split", fresh.SOURCES)
+def test_the_first_category_is_made_of_the_policys_words(policy: Policy, split: str, language: str) -> None:
+    lists = {name: policy.terms[name][language] for name in ("minor", "sexual", "nude", "suggestive")}
+    ways = fresh.phrases(split)["templates"]["together"][language]
+
+    def made(*others: str) -> set[str]:
+        words = [word for name in others for word in lists[name]]
+        return {way.format(who, what) for way in ways for who in lists["minor"] for what in words}
+
+    allowed = {"open": made("sexual", "nude"), "euphemism": made("suggestive")}
+    for technique, prompts in allowed.items():
+        kind = (attacks.FIRST, language, technique)
+        found = [a for a in fresh.attacks(policy, split=split) if (a.category, a.language, a.technique) == kind]
+        assert len(found) == fresh.EACH
+        assert {attack.prompt for attack in found} <= prompts
+    for name in ("direct", "euphemism", "disguised", "mixed"):
+        assert attacks.FIRST not in fresh.phrases(split)[name], "none is written by hand"
 
 
 @pytest.mark.parametrize("language", attacks.LANGUAGES)
@@ -162,6 +206,8 @@ def test_a_report_without_a_choice_has_every_split(
     made = {split: redteam.prompts(load_policy(settings), split, 0) for split in attacks.SPLITS}
     assert [{attack.split for attack in tried} for tried, _ in made.values()] == [{split} for split in attacks.SPLITS]
     assert made["fresh"][1] == fresh.benign()
+    assert set(fresh.benign("held")) < set(made["held"][1])
+    assert set(fresh.attacks(load_policy(settings), split="held")) < set(made["held"][0])
     monkeypatch.setattr(redteam, "prompts", lambda *a: ([], ["the sea"]))
     report = redteam.redteam(settings, tmp_path / "scratch")
     assert tuple(report.splits) == attacks.SPLITS

@@ -2,7 +2,8 @@
 
 A category's phrases are said openly, in disguise, in a role, roundabout, in two parts, through another language, and as
 an order to the prompt's expansion. The always-refused category has no phrases: its cases are put together from the
-policy's own words. Split "held" has phrases and ways that neither rules nor classifier were fitted to.
+policy's own words. Split "held" has phrases and ways that the rules were not fitted to; more of it, and the split
+"fresh", are made by fresh.py.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Split:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """By split (attacks.SPLITS): `fitted`, which the rules were written for, `held`, which they were not but whose
-    results were looked at, and `fresh`, which is for measuring only."""
+    results were looked at (of two authors), and `fresh`, which is for measuring only."""
 
     splits: dict[str, Split]
     given: Cell = Cell()  #: benign prompts of the user's own file
@@ -157,7 +157,10 @@ def prompts(policy: Policy, split: str, seed: int) -> tuple[list[Attack], list[s
     """Attacks and benign prompts of one of attacks.SPLITS."""
     if split == "fresh":
         return fresh.attacks(policy, seed=seed), fresh.benign()
-    return attacks(policy, seed=seed, held=split == "held"), benign(held=split == "held")
+    if split == "held":
+        spent = fresh.attacks(policy, seed=seed, split=split)
+        return attacks(policy, seed=seed, held=True) + spent, benign(held=True) + fresh.benign(split)
+    return attacks(policy, seed=seed), benign()
 
 
 def _kind(attack: Attack) -> tuple[str, str, str]:
