@@ -77,26 +77,26 @@ def _halved(frame_HW3: NDArray[np.uint8]) -> Plane:
 
 
 @compiled(fastmath=True)
-def _blur(x: Plane, bell: Plane, wide: Plane, out: Plane) -> None:
-    """`x` [h, w] convolved with `bell` both ways into `out`; borders are repeated. `wide` is [h, w + len(bell) - 1]."""
+def _blur(x: Plane, bell: Plane, out: Plane) -> None:
+    """`x` [h, w] convolved with `bell`, of eleven values, both ways into `out`; borders are repeated. All in one
+    expression a pixel: a loop over the bell would store and load each sum eleven times."""
     h, w = x.shape
-    n = len(bell)
-    r = n // 2
+    b0, b1, b2, b3, b4, b5 = bell[5], bell[6], bell[7], bell[8], bell[9], bell[10]
+    line = np.empty(w + 10, np.float32)
     for y in range(h):
-        for i in range(w + 2 * r):
-            wide[y, i] = 0
-        for k in range(n):
-            row = x[min(max(y + k - r, 0), h - 1)]
-            for i in range(w):
-                wide[y, r + i] += bell[k] * row[i]
-        for i in range(r):
-            wide[y, i] = wide[y, r]
-            wide[y, r + w + i] = wide[y, r + w - 1]
+        u1, u2, u3, u4, u5 = x[max(y - 1, 0)], x[max(y - 2, 0)], x[max(y - 3, 0)], x[max(y - 4, 0)], x[max(y - 5, 0)]
+        d1, d2, d3 = x[min(y + 1, h - 1)], x[min(y + 2, h - 1)], x[min(y + 3, h - 1)]
+        d4, d5, here = x[min(y + 4, h - 1)], x[min(y + 5, h - 1)], x[y]
         for i in range(w):
-            out[y, i] = 0
-        for k in range(n):
-            for i in range(w):
-                out[y, i] += bell[k] * wide[y, i + k]
+            near = b0 * here[i] + b1 * (u1[i] + d1[i]) + b2 * (u2[i] + d2[i])
+            line[i + 5] = near + b3 * (u3[i] + d3[i]) + b4 * (u4[i] + d4[i]) + b5 * (u5[i] + d5[i])
+        line[:5] = line[5]
+        line[w + 5 :] = line[w + 4]
+        row = out[y]
+        for i in range(w):
+            near = b0 * line[i + 5] + b1 * (line[i + 4] + line[i + 6]) + b2 * (line[i + 3] + line[i + 7])
+            far = b4 * (line[i + 1] + line[i + 9]) + b5 * (line[i] + line[i + 10])
+            row[i] = near + b3 * (line[i + 2] + line[i + 8]) + far
 
 
 @compiled(fastmath=True)
@@ -104,33 +104,38 @@ def _pull(x: Plane, bell: Plane) -> Plane:
     """Where each value [3, h, w] is to go: > 0 to the least of its neighbours, < 0 to the greatest, -1 to 1."""
     C, h, w = x.shape
     soft, pull = np.empty_like(x), np.zeros_like(x)
-    wide = np.empty((h, w + len(bell) - 1), np.float32)
     tensor, smooth = np.zeros((3, h, w), np.float32), np.empty((3, h, w), np.float32)
-    half, quarter, one = np.float32(0.5), np.float32(0.25), np.float32(1)
+    half, quarter, one, two = np.float32(0.5), np.float32(0.25), np.float32(1), np.float32(2)
     for c in range(C):
-        _blur(x[c], bell, wide, soft[c])
+        _blur(x[c], bell, soft[c])
         for y in range(1, h - 1):
             up, mid, down = soft[c, y - 1], soft[c, y], soft[c, y + 1]
+            t0, t1, t2 = tensor[0, y], tensor[1, y], tensor[2, y]
             for i in range(1, w - 1):
                 gx, gy = (mid[i + 1] - mid[i - 1]) * half, (down[i] - up[i]) * half
-                tensor[0, y, i] += gx * gx
-                tensor[1, y, i] += gy * gy
-                tensor[2, y, i] += gx * gy
+                t0[i] += gx * gx
+                t1[i] += gy * gy
+                t2[i] += gx * gy
     for k in range(3):
-        _blur(tensor[k], bell, wide, smooth[k])
+        _blur(tensor[k], bell, smooth[k])
+    for y in range(h):  # cos and sin of twice the direction's angle, in place
+        cos, sin, cross = smooth[0, y], smooth[1, y], smooth[2, y]
+        for i in range(w):
+            apart, twice = cos[i] - sin[i], two * cross[i]
+            size = one / (np.sqrt(apart * apart + twice * twice) + np.float32(1e-6))
+            cos[i], sin[i] = apart * size, twice * size
+    line = np.empty(w, np.float32)
     for c in range(C):
         for y in range(1, h - 1):
-            up, mid, down = soft[c, y - 1], soft[c, y], soft[c, y + 1]
+            up, mid, down, cos, sin = soft[c, y - 1], soft[c, y], soft[c, y + 1], smooth[0, y], smooth[1, y]
             for i in range(1, w - 1):
-                # half angles: cos^2, sin^2 and cos sin of the direction from those of twice the angle
-                apart, twice = smooth[0, y, i] - smooth[1, y, i], 2 * smooth[2, y, i]
-                size = np.sqrt(apart * apart + twice * twice) + np.float32(1e-6)
-                xx, yy = mid[i + 1] - 2 * mid[i] + mid[i - 1], down[i] - 2 * mid[i] + up[i]
+                xx, yy = mid[i + 1] - two * mid[i] + mid[i - 1], down[i] - two * mid[i] + up[i]
                 xy = (down[i + 1] - down[i - 1] - up[i + 1] + up[i - 1]) * quarter
-                bend = (xx * (one + apart / size) + yy * (one - apart / size)) * half + xy * twice / size
-                value = np.float32(CONTRAST) * bend
-                value = value / np.sqrt(one + value * value)
-                pull[c, y, i] = np.float32(STRIDE) * value if abs(value) > np.float32(FAINT) else np.float32(0)
+                line[i] = np.float32(CONTRAST) * ((xx + yy + (xx - yy) * cos[i]) * half + xy * sin[i])
+            row = pull[c, y]
+            for i in range(1, w - 1):
+                value = line[i] / np.sqrt(one + line[i] * line[i])
+                row[i] = np.float32(STRIDE) * value * np.float32(abs(value) > np.float32(FAINT))
     return pull
 
 
@@ -152,21 +157,23 @@ def _move(x: Plane, out: Plane, pull: Plane) -> None:
 def _added(frame_HW3: NDArray[np.uint8], change_3hw: Plane) -> NDArray[np.uint8]:
     """The frame with the change, bilinearly twice as large, on top."""
     H, W, C = frame_HW3.shape
+    h, w = H // 2, W // 2
     out = np.empty_like(frame_HW3)
     near, far = np.float32(0.75), np.float32(0.25)
-    column = np.empty((C, W // 2), np.float32)
+    column, line = np.empty(w + 2, np.float32), np.empty(W * C, np.float32)
     for y in range(H):
         a = y // 2
-        b = min(max(a + (1 if y % 2 else -1), 0), H // 2 - 1)
+        b = min(max(a + (1 if y % 2 else -1), 0), h - 1)
         for c in range(C):
-            for i in range(W // 2):
-                column[c, i] = near * change_3hw[c, a, i] + far * change_3hw[c, b, i]
-        for i in range(W // 2):
-            left, right = max(i - 1, 0), min(i + 1, W // 2 - 1)
-            for c in range(C):
-                here = near * column[c, i] + np.float32(0.5)
-                one = here + far * column[c, left] + np.float32(frame_HW3[y, 2 * i, c])
-                two = here + far * column[c, right] + np.float32(frame_HW3[y, 2 * i + 1, c])
-                out[y, 2 * i, c] = np.uint8(min(max(one, np.float32(0)), np.float32(255)))
-                out[y, 2 * i + 1, c] = np.uint8(min(max(two, np.float32(0)), np.float32(255)))
+            for i in range(w):
+                column[i + 1] = near * change_3hw[c, a, i] + far * change_3hw[c, b, i]
+            column[0], column[w + 1] = column[1], column[w]
+            for i in range(w):
+                here = near * column[i + 1] + np.float32(0.5)
+                line[2 * C * i + c] = here + far * column[i]
+                line[2 * C * i + C + c] = here + far * column[i + 2]
+        before, row = frame_HW3[y].reshape(W * C), out[y].reshape(W * C)
+        for i in range(W * C):
+            value = line[i] + np.float32(before[i])
+            row[i] = np.uint8(np.int32(min(max(value, np.float32(0)), np.float32(255))))
     return out
