@@ -25,10 +25,10 @@ from haneul.evals.report import machine
 from haneul.evals.statistics import wilson
 from haneul.model.concepts import one_hot
 from haneul.play import Keys, Player, Shown, World
-from haneul.train.live import said_of
+from haneul.train.rides import rider_of, said_of
 from haneul.world.journey import Journey
 from haneul.world.produce import STRIDE, draw
-from haneul.world.rides import RIDERS, ride_spec, simulate_ride
+from haneul.world.rides import RIDERS, kind_of, ride_spec, simulate_ride
 from haneul.world.scene import FPS, ClipSpec
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
@@ -75,12 +75,13 @@ def stir(frames: Frames) -> float:
 def scene_of(live: Live, spec: ClipSpec) -> Scene:
     """What a specification of the world is to the live model."""
     said = said_of(asdict(spec))
-    return Scene(said=said, added={}, concepts=one_hot([said], live.slots), seed=spec.seed)
+    concepts = one_hot([said], live.slots)
+    return Scene(said=said | {"kind": rider_of(said)}, added={}, concepts=concepts, seed=spec.seed)
 
 
 def ride_of(live: Live, spec: ClipSpec) -> Ride:
     """A ride of the model through the specification's country."""
-    return Ride(live, scene_of(live, spec), Journey(spec.subjects[0].kind, spec.setting, spec.seed))
+    return Ride(live, scene_of(live, spec), Journey(kind_of(spec), spec.setting, spec.seed))
 
 
 def played(live: Live, spec: ClipSpec, steer: float, go: float, seconds: float = SECONDS) -> Frames:
