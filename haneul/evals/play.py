@@ -100,11 +100,10 @@ def simulated(spec: ClipSpec, steer: float, go: float) -> Frames:
 def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
     """Of combinations that were never trained on, for the model and for the simulation: in how many scenes the country
     moves right while the rider steers left, and left while it steers right; and in how many the ground moves less while
-    no key is held."""
+    no key is held. Also for each rider."""
     rows: dict[str, list[dict[str, float]]] = {"model": [], "simulation": []}
-    skip = round(SKIP * live.fps)
-    for number in range(scenes):
-        kind = list(live.riders)[number % len(live.riders)]
+    skip, kinds = round(SKIP * live.fps), [list(live.riders)[n % len(live.riders)] for n in range(scenes)]
+    for number, kind in enumerate(kinds):
         spec = ride_spec(10_000 + number, SECONDS, kind=kind, only_held_out=True)
         for name, found in rows.items():
             left, right, ahead, stand = (
@@ -115,16 +114,24 @@ def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
                 "standing": stir(stand), "stops": float(RIDERS[kind].slowest == 0),
             })  # fmt: skip
         say(f"play: {spec.setting}, {kind}: " + ", ".join(f"{k} {v:.1f}" for k, v in rows["model"][-1].items()))
-    return {name: summed(found) for name, found in rows.items()} | {"scenes": scenes}
+    return {
+        name: summed(found) | {
+            "riders": {
+                kind: summed([row for row, its in zip(found, kinds, strict=True) if its == kind])
+                for kind in dict.fromkeys(kinds)
+            }
+        }
+        for name, found in rows.items()
+    } | {"scenes": scenes}  # fmt: skip
 
 
 def summed(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Shares with their intervals, and medians."""
+    """Shares with their intervals, and medians; of no stops where nobody can."""
     obeyed = [row["left"] > 1 and row["right"] < -1 for row in rows]
     halts = [row["standing"] < 0.6 * row["going"] for row in rows if row["stops"]]
     return {
         "steers": float(np.mean(obeyed)), "steers_interval": wilson(sum(obeyed), len(obeyed)),
-        "stops": float(np.mean(halts)), "stops_interval": wilson(sum(halts), len(halts)),
+        **({"stops": float(np.mean(halts)), "stops_interval": wilson(sum(halts), len(halts))} if halts else {}),
         **{f"pan_{side}": statistics.median(row[side] for row in rows) for side in ("left", "ahead", "right")},
     }  # fmt: skip
 
