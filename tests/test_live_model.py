@@ -323,6 +323,24 @@ def test_anchors_of_a_world_that_stands_are_the_same(model: LiveModel) -> None:
     torch.testing.assert_close(frames[1], frames[3])
 
 
+def test_what_stands_does_not_flicker(model: LiveModel) -> None:
+    """Where the sight says that nothing moves, each ride of a batch for itself, most of a frame is the one before."""
+    sight = sights(2)
+    sight[0, ..., -2:] = 0
+    sight[1, ..., -2:] = 0.5
+    told = (torch.zeros(2, 2), torch.randn(2, 7), RIDER.expand(2, 2), sight)
+    changes = {}
+    for rest in (0.0, 0.7):
+        torch.manual_seed(0)
+        _, past = model.play(Past(), *told, Drawing(rest=rest))
+        before = past.last
+        frame, _ = model.play(past, *told, Drawing(rest=rest))
+        assert before is not None
+        changes[rest] = (frame - before).square().mean((1, 2)).sqrt()
+    assert changes[0.7][0].item() == pytest.approx(0.3 * changes[0.0][0].item(), rel=1e-3)
+    assert changes[0.7][1].item() == pytest.approx(changes[0.0][1].item(), rel=1e-3)
+
+
 def test_no_rides_are_told(tmp_path: Path) -> None:
     empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):

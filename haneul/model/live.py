@@ -32,6 +32,7 @@ from .layers import attend_fused, fourier, rms, rotate, swiglu_width
 
 SURE = 2.0  #: how much surer of a shift than it is the model acts: a mean of many shifts is a blur
 LEAST_SPREAD = 1e-3
+STANDS = 5e-3  #: patches by which a sight's points move at most where nothing moves
 POINTS = 8  #: rows and columns of a sight in a place
 CHANNELS = 10  #: of a sight; the last two say where a point was before, in patches right and down
 GUESSES = len(SHIFTS) + 1
@@ -71,16 +72,19 @@ class LiveConfig:
 class Drawing:
     """How weights are best played: evaluations for a frame, for the one that begins all, how disturbed frames are said
     to be that are seen, in a difference's spread, and how much of each frame is what the model would begin with there,
-    so that nothing grows from frame to frame. Of weights that learned for an hour one evaluation is best: more add
+    so that nothing grows from frame to frame; and how much stays of the frame before while the sight says that nothing
+    moves, so that what stands does not flicker. Of weights that learned for an hour one evaluation is best: more add
     noise to every frame (docs/log.md)."""
 
     steps: int = 1
     first_steps: int = 1
     sigma: float = 0.1
     anchor: float = 0.2
+    rest: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0 or not 0 <= self.anchor <= 1:
+        shares = 0 <= self.anchor <= 1 and 0 <= self.rest <= 1
+        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0 or not shares:
             raise ValueError("a frame takes at least one evaluation; no disturbance is below 0, no share above 1")
 
 
@@ -326,6 +330,9 @@ class LiveModel(nn.Module):
             noise = self.noise_of(len(frame), generator, frame.device) if noise is None else noise
             afresh = self.draw(Past(), *told, steps=how.first_steps, sigma=how.sigma, noise=noise)
             frame = torch.lerp(frame, afresh, how.anchor)
+        if past.last is not None and how.rest:
+            stands = sight_BYXK[..., -2:].abs().amax((1, 2, 3)) < STANDS
+            frame = torch.lerp(frame, past.last, how.rest * stands.to(frame.dtype)[:, None, None])
         return frame, replace(self.see(past, frame, actions_BA, concepts_BV, sight_BYXK, sigma=how.sigma), noise=noise)
 
     def noise_of(self, batch: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
