@@ -32,13 +32,14 @@ from torch import Tensor
 
 from haneul import screen
 from haneul.backbones.given import RATE
-from haneul.backbones.live import Live, Ride
+from haneul.backbones.live import CAMERA, Live, Ride
 from haneul.backbones.native import BUNDLED, read_part
 from haneul.config import Settings, load_settings
 from haneul.engine import Result, check_names, check_shape, manifest_of, warn_of
 from haneul.errors import CheckpointError, InputError
 from haneul.model.precision import quickly
 from haneul.prompt import language
+from haneul.prompt.walk import walk_words
 from haneul.trust import stamp
 from haneul.video import io
 from haneul.video.output import write_video
@@ -69,7 +70,8 @@ class Keys:
 
 class World:
     """One world. `prompt` says what is ridden (a car, a robot or a bird), its colour, the setting and the time of day,
-    in English or Korean; what it leaves open is drawn by `seed`.
+    in English or Korean, or speaks of a walk or the camera, which is then led itself; what it leaves open is drawn by
+    `seed`.
 
     Raises InputError for what cannot be played, RefusedError for what the screen refuses, CredentialError where nothing
     could be signed. Not for several threads at once; `Player` plays it in time.
@@ -85,7 +87,9 @@ class World:
         self.live = live or Live(self._settings.weights or BUNDLED)
         self.seed = secrets.randbelow(2**31) if seed is None else seed
         self.scene = self.live.scene(text, self.seed)
-        unknown = warn_of(self.live.reading.unknown_words(text)) if text else []
+        strange = self.live.reading.unknown_words(text) if text else {}
+        walks = walk_words(text) if self.scene.kind == CAMERA else frozenset()
+        unknown = warn_of({word: near for word, near in strange.items() if word not in walks})
         self.warnings = [*self._stamp.warnings, *flagged, *unknown]
         self.prompt = prompt
         self.frames = 0  #: dreamt so far

@@ -13,10 +13,11 @@ from haneul.model import live
 from haneul.model.framecode import FrameCode
 from haneul.model.going import Going
 from haneul.model.live import LiveConfig, by_place
-from haneul.train.live import learn_going, read_rides, told_of
+from haneul.train.live import learn_going
+from haneul.train.rides import read_rides, told_of
 from haneul.world.country import Country
 from haneul.world.journey import SEEN, Journey
-from haneul.world.rides import RIDERS, ride_spec, simulate_ride
+from haneul.world.rides import RIDERS, ride_spec, simulate_ride, way_of
 from haneul.world.scene import FPS, GEOM_OBJECT
 from haneul.world.sight import CHANNELS, COLUMNS, POINTS, ROWS, sight
 
@@ -92,16 +93,17 @@ def test_nothing_is_gone_through() -> None:
     assert went > 40, "and it is led around things, not stopped by them"
 
 
-def test_steps_turn_the_way_that_rides_do() -> None:
+@pytest.mark.parametrize("kind", ["car", "camera"])
+def test_steps_turn_the_way_that_rides_do(kind: str) -> None:
     """A ride's own steps, taken in a journey, lead where the ride went, and the camera looks where its camera did."""
-    spec = ride_spec(4, 4.0, kind="car")
+    spec = ride_spec(4, 4.0, kind=kind)
     truth = simulate_ride(spec)
     told = told_of(spec)
     seen, steps = told["sight"], told["steps"]
-    journey = Journey("car", "sea", 0)  # nothing stands in the way
+    journey = Journey(kind, "sea", 0)  # nothing stands in the way
     for step in steps.tolist():
         journey.go(tuple(step))
-    way = truth.pos_TS3[:, 0, :2].astype(float)
+    way = way_of(truth)[0]
     went = math.hypot(*(way[-1] - way[0]))
     assert math.hypot(journey.x, journey.y) == pytest.approx(went, rel=0.03)
     a, b = truth.cameras[0].forward[:2].astype(float), truth.cameras[-1].forward[:2].astype(float)

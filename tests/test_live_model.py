@@ -16,8 +16,9 @@ from haneul.errors import InputError
 from haneul.model.checkpoint import load
 from haneul.model.concepts import sizes_of
 from haneul.model.framecode import SHIFTS, FrameCode
-from haneul.model.live import CHANNELS, GUESSES, POINTS, LiveConfig, LiveModel, Past, by_place
+from haneul.model.live import CHANNELS, GUESSES, POINTS, Drawing, LiveConfig, LiveModel, Past, by_place
 from haneul.train import live
+from haneul.train.rides import evened, frames_of, root_of
 from haneul.world.concepts import SLOTS
 from haneul.world.produce import Plan, render_dataset
 from haneul.world.rides import RIDERS
@@ -146,7 +147,8 @@ def test_units_come_from_the_data(model: LiveModel) -> None:
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> live.LiveRecipe:
     folder = tmp_path_factory.mktemp("live")
     render_dataset(
-        folder / "rides", Plan(clips=4, shard=2, seconds=2.0, sizes=((112, 64),), rides=True), workers=1
+        folder / "rides",
+        Plan(clips=4, shard=2, seconds=2.0, sizes=((112, 64),), rides=True, riders=tuple(RIDERS), stops=0.5), workers=1,
     )  # fmt: skip
     return live.LiveRecipe(
         data=folder / "rides", folder=folder / "run", budget=6.0, batch=2, frames=5, firsts=4, threads=1,
@@ -237,10 +239,12 @@ def test_it_is_kept_with_its_card(
 
 
 def test_other_riders_are_told(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds a model of car, robot, bird, not of car; go on with the same kinds"):
+    with pytest.raises(
+        InputError, match="holds a model of car, robot, bird, camera, not of car; go on with the same kinds"
+    ):
         live.train_live(dataclasses.replace(recipe, kinds=("car",)))
     render_dataset(tmp_path, Plan(clips=2, seconds=1.0, sizes=((112, 64),), rides=True, riders=("bird",)), workers=1)
-    with pytest.raises(InputError, match="holds no rides of a car or a robot; render more"):
+    with pytest.raises(InputError, match="holds no rides of a camera or a car or a robot; render more"):
         live.train_live(dataclasses.replace(recipe, data=tmp_path, folder=tmp_path / "run"))
 
 
@@ -277,6 +281,66 @@ def test_the_card_tells_of_rides_that_were_learned_from_before(recipe: live.Live
     assert card.recipe["begun_with"] == [{"steps": 7, "data_ledger_root": "of other rides", "riders": ["car"]}]
 
 
+def test_further_rides_come_from_further_folders(
+    recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
+) -> None:
+    """A model of a car learns the camera too, from another folder; its card names the rides of both."""
+    alone = dataclasses.replace(recipe, folder=tmp_path / "run", kinds=("car",), budget=0.0)
+    cfg = LiveConfig(latent=16, width=64, depth=2, heads=2, concepts=sizes_of(SLOTS), riders=("car",), window=4)
+    live.train_live(alone, cfg)
+    walks = Plan(clips=2, seed=1, seconds=2.0, sizes=((112, 64),), rides=True, riders=("camera",))
+    render_dataset(tmp_path / "walks", walks, workers=1)
+    both = dataclasses.replace(alone, kinds=("car", "camera"), more=(tmp_path / "walks",))
+    said: list[str] = []
+    after = live.train_live(both, say=said.append)
+    assert after.cfg.riders == ("car", "camera")
+    assert not after.rider[1].any(), "nothing is in the way of what a camera sees"
+    assert any("4 rides" in line for line in said), "one car, and of the cameras one of each folder's and its two"
+    live.export(both, tmp_path / "live.safetensors")
+    card = load(tmp_path / "live.safetensors", "live")[1]
+    assert card.data_ledger_root not in (root_of([recipe.data]), root_of([tmp_path / "walks"]))
+    assert card.data_ledger_root == root_of([recipe.data, tmp_path / "walks"])
+    assert card.recipe["riders"]["camera"][0] == "walk"
+    short = dataclasses.replace(walks, seconds=1.0)
+    render_dataset(tmp_path / "short", short, workers=1)
+    with pytest.raises(InputError, match="rides of 13 and 25 frames do not go together"):
+        live.train_live(dataclasses.replace(both, more=(tmp_path / "short",)))
+
+
+def test_rarer_riders_are_seen_as_often(recipe: live.LiveRecipe) -> None:
+    said = [{"kind": "car"}] * 5 + [{"camera": "push in"}] * 2
+    found = evened(np.array([0, 1, 2, 4, 5, 6]), said)
+    assert found.tolist() == [0, 1, 2, 4, 5, 5, 6, 6]
+
+
+def test_anchors_of_a_world_that_stands_are_the_same(model: LiveModel) -> None:
+    """While nothing changes, what is drawn afresh is the same frame after frame."""
+    told = (torch.zeros(1, 2), torch.randn(1, 7), RIDER, sights(1))
+    how, past, frames = Drawing(anchor=1.0), Past(), []
+    for _ in range(4):
+        frame, past = model.play(past, *told, how, torch.Generator().manual_seed(len(frames)))
+        frames.append(frame)
+    torch.testing.assert_close(frames[1], frames[3])
+
+
+def test_what_stands_does_not_flicker(model: LiveModel) -> None:
+    """Where the sight says that nothing moves, each ride of a batch for itself, most of a frame is the one before."""
+    sight = sights(2)
+    sight[0, ..., -2:] = 0
+    sight[1, ..., -2:] = 0.5
+    told = (torch.zeros(2, 2), torch.randn(2, 7), RIDER.expand(2, 2), sight)
+    changes = {}
+    for rest in (0.0, 0.7):
+        torch.manual_seed(0)
+        _, past = model.play(Past(), *told, Drawing(rest=rest))
+        before = past.last
+        frame, _ = model.play(past, *told, Drawing(rest=rest))
+        assert before is not None
+        changes[rest] = (frame - before).square().mean((1, 2)).sqrt()
+    assert changes[0.7][0].item() == pytest.approx(0.3 * changes[0.0][0].item(), rel=1e-3)
+    assert changes[0.7][1].item() == pytest.approx(changes[0.0][1].item(), rel=1e-3)
+
+
 def test_no_rides_are_told(tmp_path: Path) -> None:
     empty = live.LiveRecipe(data=tmp_path, folder=tmp_path / "run", compile=False)
     with pytest.raises(InputError, match="holds no shards"):
@@ -285,7 +349,7 @@ def test_no_rides_are_told(tmp_path: Path) -> None:
 
 def test_the_code_holds_what_a_frame_shows(recipe: live.LiveRecipe) -> None:
     """With all components it is exact; with the first ones it errs by what the others hold."""
-    frames = live.frames_of(np.concatenate([read_shard(p).video_nTHW3[0] for p in shard_paths(recipe.data)]))
+    frames = frames_of(np.concatenate([read_shard(p).video_nTHW3[0] for p in shard_paths(recipe.data)]))
     errors = []
     for latent in (16, 64, 256):
         code = FrameCode(latent, (4, 7))

@@ -21,20 +21,22 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 
 from haneul import cli, play, verify
-from haneul.backbones.live import Live
+from haneul.backbones.live import CAMERA, Live, Ride
 from haneul.backbones.native import BUNDLED
 from haneul.cli.play import cells, meant
 from haneul.config import Settings, load_settings
 from haneul.errors import CheckpointError, InputError, RefusedError
 from haneul.model.checkpoint import Card, save
-from haneul.model.concepts import sizes_of
+from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.live import LiveConfig, LiveModel
 from haneul.play import Kept, Keys, Player, Shown, World
 from haneul.video.io import stream_video
 from haneul.world.concepts import SLOTS
-from haneul.world.rides import RIDERS
+from haneul.world.journey import Journey
+from haneul.world.rides import RIDERS, SHOWN
 
 SIZE = (112, 64)
 
@@ -79,7 +81,68 @@ def test_what_is_said_is_kept_and_the_rest_is_drawn_by_the_seed(sure: Live, prom
     again = sure.scene(prompt, 1)
     assert (again.added, again.seed) == (scene.added, scene.seed)
     assert torch.equal(again.concepts, scene.concepts)
-    assert {sure.scene("", seed).added["kind"] for seed in range(20)} == set(sure.riders)
+    assert {sure.scene("", seed).added["kind"] for seed in range(20)} == set(SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "setting"),
+    [
+        ("walk through a desert at sunset", "desert"),
+        ("a camera flight over the sea at sunset", "sea"),
+        ("first person view of a snowy field", "snowy field"),
+        ("숲 속을 산책", "forest"),
+        ("카메라로 해 질 녘 사막을 둘러보기", "desert"),
+    ],
+)
+def test_a_walk_is_the_cameras(sure: Live, prompt: str, setting: str) -> None:
+    scene = sure.scene(prompt, 1)
+    assert scene.kind == CAMERA
+    assert scene.said["setting"] == setting
+    assert not {"color", "event"} & set(scene.said | scene.added)
+    told = {"setting": setting, "time": (scene.said | scene.added)["time"], "camera": "push in"}
+    assert torch.equal(scene.concepts, one_hot([told], sure.slots))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("a robot walks in a neon street", "robot"),
+        ("로봇이 네온 거리를 걷는다", "robot"),
+        ("the camera follows a red car", "car"),
+        ("a bird flies over the forest, camera", "bird"),
+    ],
+)
+def test_who_walks_or_is_filmed_is_ridden(sure: Live, prompt: str, kind: str) -> None:
+    assert sure.scene(prompt, 1).kind == kind
+
+
+def test_a_world_without_a_rider_is_played(settings: Settings, sure: Live) -> None:
+    world = World("first person walk through a desert", seed=5, settings=settings, live=sure)
+    assert world.scene.kind == CAMERA
+    assert not world.warnings, "words of a walk are known"
+    for keys in (Keys(1, 1), Keys(1, 0)):
+        assert world.step(keys).shape == (256, 448, 3)
+
+
+def test_a_rider_whose_key_is_let_go_does_not_creep(weights: Path) -> None:
+    """What the network of steps errs by is not gone, so that who stands stands."""
+    live = Live(weights)
+    scene = live.scene("", 3)
+    taken: list[tuple[float, float, float]] = []
+
+    class Watched(Journey):
+        def go(self, step: tuple[float, float, float]) -> NDArray[np.float32]:
+            taken.append(step)
+            return super().go(step)
+
+    ride = Ride(live, scene, Watched(scene.kind, scene.setting, 0))
+    with torch.no_grad():
+        live.model.going.out.weight.zero_()
+        live.model.going.out.bias.copy_(torch.tensor([-0.011, 0.001, 0.3]))
+    for go in (1.0, 1.0, 0.0):
+        ride.next(0.0, go)
+    assert taken[1] == pytest.approx((-0.011, 0.001, 0.3), abs=1e-3), "while it goes it goes as it learned"
+    assert taken[2] == pytest.approx((0.0, 0.0, 0.3), abs=1e-3), "it turns where it stands"
 
 
 @pytest.mark.parametrize(

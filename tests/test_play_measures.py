@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haneul import cli
 from haneul.backbones.live import Live
-from haneul.evals.play import in_time, long_ride, pan, simulated, stir, summed
+from haneul.evals.play import HOLDS, in_time, long_ride, pan, simulated, stir, summed
 from haneul.world.rides import ride_spec
 
 
@@ -49,6 +49,16 @@ def test_shares_are_of_those_that_can() -> None:
     assert found["steers"] == pytest.approx(2 / 3)
     assert found["stops"] == 1
     assert found["pan_right"] == -50
+    assert "stops" not in summed([bird])
+
+
+def test_the_camera_is_measured_as_riders_are() -> None:
+    """In the simulation: what moves against the keys, and the ground that stands while no key is held."""
+    spec = ride_spec(10_003, 2.0, kind="camera", only_held_out=True)
+    left, right, ahead, stand = (simulated(spec, *keys)[9:] for keys in HOLDS)
+    assert pan(left) > 40
+    assert pan(right) < -40
+    assert stir(stand) < 0.6 * stir(ahead)
 
 
 def test_a_minute_and_its_time_are_measured(weights: Path) -> None:
@@ -69,6 +79,7 @@ def test_a_folder_of_weights_is_measured(weights: Path, tmp_path: Path) -> None:
     found = json.loads(out.read_text())
     assert found["obedience"]["scenes"] == 1
     assert found["obedience"]["simulation"]["steers"] == 1
+    assert found["obedience"]["simulation"]["riders"]["car"]["steers"] == 1
     done = CliRunner().invoke(cli.main, ["eval", "play", "colour", "--weights", str(weights), "--out", str(out)])
     assert done.exit_code != 0
     assert "there are: obedience, minute, time" in done.output

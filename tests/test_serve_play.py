@@ -99,7 +99,7 @@ def begun(running: Running, **given: Any) -> dict[str, Any]:
 def test_what_can_be_played(theatre: Running) -> None:
     state = theatre.http.get("/haneul/play").json()
     assert state["available"]
-    assert set(state["riders"]) == {"car", "robot", "bird"}
+    assert set(state["riders"]) == {"car", "robot", "bird", "camera"}
     assert "desert" in state["riders"]["car"]
     assert state["most"] == 1
     assert theatre.processes(PLAY) == [], "to ask loads nothing"

@@ -23,13 +23,21 @@ from haneul.model.framecode import PATCH
 from haneul.model.live import Drawing, LiveConfig, LiveModel, Past
 from haneul.model.precision import fast
 from haneul.model.text import shared_encoder
+from haneul.prompt.walk import walk_words
 
 TRUST = 0.5  #: certainty from which on a slot counts as said
+NAMED = 0.9  #: certainty of a kind from which on words of a walk are taken to be of its own
+CAMERA = "camera"  #: the rider that is not in the picture: it has no slots of its own but that the camera moves ahead
+AHEAD = {"camera": "push in"}
+#: Metres ahead and to the left, and radians: what a rider whose key is let go seems to go less than, a frame, is what
+#: the network of its steps errs by (docs/log.md).
+LEAST_STEP = (0.02, 0.02, 0.006)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is played: what was said and what the seed added, by slot, and as the model reads it, [1, V]."""
+    """What is played: what was said and what the seed added, by slot, with the rider's kind (`CAMERA` is one though no
+    slot has it), and as the model reads it, [1, V]."""
 
     said: dict[str, str]
     added: dict[str, str]
@@ -94,11 +102,14 @@ class Live:
         cannot play."""
         understood = self.reading.understood(prompt) if prompt.strip() else {}
         said = {slot: value for slot, (value, sure) in understood.items() if sure >= TRUST}
+        if walk_words(prompt) and understood.get("kind", ("", 0.0))[1] < NAMED:
+            said["kind"] = CAMERA
         rng = np.random.default_rng([seed, 9])
         kind, setting = said.get("kind"), said.get("setting")
         if kind is not None and kind not in self.riders:
             raise InputError(f"a {kind} cannot be steered; what can be played: {', '.join(self.riders)}")
-        fitting = [k for k, (_, places) in self.riders.items() if kind in (None, k) and setting in (None, *places)]
+        able = {k: places for k, (_, places) in self.riders.items() if setting in (None, *places)}
+        fitting = [k for k in able if k == kind or (kind is None and k != CAMERA)] or [k for k in able if kind is None]
         if not fitting:
             places = self.riders[kind][1] if kind else sorted({p for _, where in self.riders.values() for p in where})
             raise InputError(f"{kind or 'nothing'} can be played in {setting!r}; what can: {', '.join(places)}")
@@ -109,10 +120,14 @@ class Live:
             "color": str(rng.choice(self.slots["color"])),
         }  # fmt: skip
         whole = {**drawn, **{slot: said[slot] for slot in drawn if slot in said}, "kind": kind, "event": event}
+        told = whole
+        if kind == CAMERA:
+            whole = {slot: whole[slot] for slot in ("setting", "time", "kind")}
+            told = {slot: whole[slot] for slot in ("setting", "time")} | AHEAD
         return Scene(
             said={slot: value for slot, value in whole.items() if said.get(slot) == value},
             added={slot: value for slot, value in whole.items() if said.get(slot) != value and slot != "event"},
-            concepts=one_hot([whole], self.slots), seed=seed,
+            concepts=one_hot([told], self.slots), seed=seed,
         )  # fmt: skip
 
 
@@ -139,7 +154,10 @@ class Ride:
         model, concepts = self.live.model, self.scene.concepts
         with fast():
             step, self._going = model.going(actions, self._rider, self._going)
-            ahead, left, turn = step[0].tolist() if self._past.frames else (0.0, 0.0, 0.0)
+            taken = step[0].tolist() if self._past.frames else (0.0, 0.0, 0.0)
+            if not go > 0:
+                taken = [size if abs(size) > least else 0.0 for size, least in zip(taken, LEAST_STEP, strict=True)]
+            ahead, left, turn = taken
             sight = torch.from_numpy(self.way.go((ahead, left, turn)))[None]
             frame, self._past = model.play(
                 self._past, actions, concepts, self._rider, sight, self.drawing, self._generator

@@ -48,7 +48,8 @@ KEYS = {
 def play(
     prompt: str, seed: int | None, where: str, save: Path | None, port: int | None, shown: bool, data: Path | None
 ) -> None:
-    """Play a world: PROMPT says what is ridden (a car, a robot or a bird), its colour, where and when."""
+    """Play a world: PROMPT says what is ridden (a car, a robot or a bird), its colour, where and when. Where it speaks
+    of a walk, or the camera, that is led itself, and nobody is in the picture."""
     from haneul.errors import InputError
 
     if where == "terminal":

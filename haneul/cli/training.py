@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from haneul.cli.base import DURATION, PATH, SIZE, WEIGHTS, main
+from haneul.cli.world import KINDS
 
 FOLDER_HELP = "Clips, latents, state, weights.  [default: train-nano in the cache folder]"
 NEXT_HELP = "Share of batches that only go on: all but the last one to three latent frames are given."
+STOPPING = 0.25  #: share of rides that stand still once or twice
 STREAM_CLIPS = 1_000_000  #: of a stream at most; seeds of plans that follow one another begin so many apart
 COOLDOWN_HELP = "Steps over which the learning rate falls to zero; the run then ends.  [default: it has no end]"
 
@@ -149,31 +151,38 @@ def train_nano(
 @click.option("--budget", type=DURATION, default="1h", show_default=True, help="Of training.")
 @click.option("--folder", type=PATH, help="Rides, latents, state, weights.  [default: train-live in the cache folder]")
 @click.option("--rides", type=click.IntRange(min=32), default=512, show_default=True, help="Of 10 s, to learn from.")
-@click.option("--kind", "kinds", type=click.Choice(["car", "robot", "bird"]), multiple=True, help="Repeat it.")
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Repeat it.  [default: all]")
+@click.option("--more", type=PATH, multiple=True, help="A folder of further rides of 10 s (haneul world render).")
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def train_live(
-    budget: float, folder: Path | None, rides: int, kinds: tuple[str, ...], batch: int, device: str
+    budget: float, folder: Path | None, rides: int, kinds: tuple[str, ...], more: tuple[Path, ...], batch: int,
+    device: str,
 ) -> None:  # fmt: skip
     """Train the model that `haneul play` plays, from nothing: rides of the world, latents, transformer, export.
 
-    Run it again and it goes on where it stopped, with riders more if further kinds are named after those before.
-    FOLDER/export is then a folder of weights, the bundled ones and this one; name it as folders.weights in the settings
-    to play.
+    Run it again and it goes on where it stopped, with riders more if further kinds are named after those before, and
+    rides of them are in one of the folders; rides that are in FOLDER stay as they were planned. FOLDER/export is then a
+    folder of weights, the bundled ones and this one; name it as folders.weights in the settings to play.
     """
     from haneul.config import load_settings
     from haneul.train import live
     from haneul.train.recipes import can_compile
-    from haneul.world.produce import RIDE_SIZES, Plan, render_dataset
+    from haneul.world.produce import RIDE_SIZES, Plan, planned, render_dataset
     from haneul.world.rides import RIDERS
 
     root = folder or load_settings().cache / "train-live"
     say = functools.partial(click.echo, err=True)
-    plan = Plan(clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True, riders=kinds)
+    plan = planned(
+        root / "rides",
+        Plan(
+            clips=rides, seconds=10.0, sizes=RIDE_SIZES, rides=True, riders=kinds or tuple(RIDERS), stops=STOPPING
+        ),
+    )  # fmt: skip
     render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
     recipe = live.LiveRecipe(
         data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),
-        kinds=kinds or tuple(RIDERS),
+        kinds=kinds or tuple(RIDERS), more=more,
     )  # fmt: skip
     live.train_live(recipe, say=say)
     shutil.copytree(WEIGHTS, root / "export", dirs_exist_ok=True)

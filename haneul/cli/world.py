@@ -10,6 +10,10 @@ import click
 
 from haneul.cli.base import PATH, SIZE, main, progress_display
 
+KINDS = ["car", "robot", "bird", "camera"]  #: rides.RIDERS, without its imports
+STOPS_HELP = "Share of rides that stand still once or twice."
+RIDERS_HELP = "Of rides; repeat it, and they come in turns.  [default: a car, robot or bird, drawn]"
+
 
 @main.group()
 def world() -> None:
@@ -26,6 +30,8 @@ def world() -> None:
 @click.option("--held-out", is_flag=True, help="Only combinations that training never sees, for evaluation.")
 @click.option("--steered", type=float, default=0.0, show_default=True, help="Share of clips whose subject is steered.")
 @click.option("--rides", is_flag=True, help="Rides of 112x64, as somebody who plays sees them, instead of the clips.")
+@click.option("--rider", "riders", type=click.Choice(KINDS), multiple=True, help=RIDERS_HELP)
+@click.option("--stops", type=float, default=0.0, show_default=True, help=STOPS_HELP)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def world_render(
@@ -38,6 +44,8 @@ def world_render(
     held_out: bool,
     steered: float,
     rides: bool,
+    riders: tuple[str, ...],
+    stops: float,
     workers: int | None,
     quiet: bool,
 ) -> None:
@@ -48,7 +56,7 @@ def world_render(
     richness = CALM if richness is None else richness
     plan = Plan(
         clips=clips, seed=seed, richness=richness, seconds=seconds, held_out=held_out,
-        sizes=size or (RIDE_SIZES if rides else SIZES), steered=steered, rides=rides,
+        sizes=size or (RIDE_SIZES if rides else SIZES), steered=steered, rides=rides, riders=riders, stops=stops,
     )  # fmt: skip
     with progress_display(quiet=quiet) as update:
         progress = None if update is None else functools.partial(update, "rendering")

@@ -17,7 +17,7 @@ import numpy as np
 from haneul.data.ledger import LEDGER, merkle_root, read_seeds, simulated
 from haneul.errors import CheckpointError
 from haneul.model.checkpoint import load
-from haneul.world.produce import Plan, render_clip
+from haneul.world.produce import Plan, plan_from, render_clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,7 @@ def plans_of(recipe: dict[str, str]) -> list[Plan]:
     try:
         told = [json.loads(recipe["plan"])] if "plan" in recipe else []
         told += json.loads(recipe.get("begin_plans", "[]"))
-        plans = [
-            Plan(**{**plan, "sizes": tuple((w, h) for w, h in plan["sizes"]), "riders": tuple(plan.get("riders", ()))})
-            for plan in told
-        ]
+        plans = [plan_from(plan) for plan in told]
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"these weights do not tell how their clips were made ({error})") from error
     return list(dict.fromkeys(plans))

@@ -25,10 +25,10 @@ from haneul.evals.report import machine
 from haneul.evals.statistics import wilson
 from haneul.model.concepts import one_hot
 from haneul.play import Keys, Player, Shown, World
-from haneul.train.live import said_of
+from haneul.train.rides import rider_of, said_of
 from haneul.world.journey import Journey
 from haneul.world.produce import STRIDE, draw
-from haneul.world.rides import RIDERS, ride_spec, simulate_ride
+from haneul.world.rides import RIDERS, kind_of, ride_spec, simulate_ride
 from haneul.world.scene import FPS, ClipSpec
 
 Frames = NDArray[np.uint8]  # [T, H, W, 3]
@@ -75,12 +75,13 @@ def stir(frames: Frames) -> float:
 def scene_of(live: Live, spec: ClipSpec) -> Scene:
     """What a specification of the world is to the live model."""
     said = said_of(asdict(spec))
-    return Scene(said=said, added={}, concepts=one_hot([said], live.slots), seed=spec.seed)
+    concepts = one_hot([said], live.slots)
+    return Scene(said=said | {"kind": rider_of(said)}, added={}, concepts=concepts, seed=spec.seed)
 
 
 def ride_of(live: Live, spec: ClipSpec) -> Ride:
     """A ride of the model through the specification's country."""
-    return Ride(live, scene_of(live, spec), Journey(spec.subjects[0].kind, spec.setting, spec.seed))
+    return Ride(live, scene_of(live, spec), Journey(kind_of(spec), spec.setting, spec.seed))
 
 
 def played(live: Live, spec: ClipSpec, steer: float, go: float, seconds: float = SECONDS) -> Frames:
@@ -99,11 +100,10 @@ def simulated(spec: ClipSpec, steer: float, go: float) -> Frames:
 def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
     """Of combinations that were never trained on, for the model and for the simulation: in how many scenes the country
     moves right while the rider steers left, and left while it steers right; and in how many the ground moves less while
-    no key is held."""
+    no key is held. Also for each rider."""
     rows: dict[str, list[dict[str, float]]] = {"model": [], "simulation": []}
-    skip = round(SKIP * live.fps)
-    for number in range(scenes):
-        kind = list(live.riders)[number % len(live.riders)]
+    skip, kinds = round(SKIP * live.fps), [list(live.riders)[n % len(live.riders)] for n in range(scenes)]
+    for number, kind in enumerate(kinds):
         spec = ride_spec(10_000 + number, SECONDS, kind=kind, only_held_out=True)
         for name, found in rows.items():
             left, right, ahead, stand = (
@@ -114,16 +114,24 @@ def obedience(live: Live, say: Say, *, scenes: int = 24) -> dict[str, Any]:
                 "standing": stir(stand), "stops": float(RIDERS[kind].slowest == 0),
             })  # fmt: skip
         say(f"play: {spec.setting}, {kind}: " + ", ".join(f"{k} {v:.1f}" for k, v in rows["model"][-1].items()))
-    return {name: summed(found) for name, found in rows.items()} | {"scenes": scenes}
+    return {
+        name: summed(found) | {
+            "riders": {
+                kind: summed([row for row, its in zip(found, kinds, strict=True) if its == kind])
+                for kind in dict.fromkeys(kinds)
+            }
+        }
+        for name, found in rows.items()
+    } | {"scenes": scenes}  # fmt: skip
 
 
 def summed(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Shares with their intervals, and medians."""
+    """Shares with their intervals, and medians; of no stops where nobody can."""
     obeyed = [row["left"] > 1 and row["right"] < -1 for row in rows]
     halts = [row["standing"] < 0.6 * row["going"] for row in rows if row["stops"]]
     return {
         "steers": float(np.mean(obeyed)), "steers_interval": wilson(sum(obeyed), len(obeyed)),
-        "stops": float(np.mean(halts)), "stops_interval": wilson(sum(halts), len(halts)),
+        **({"stops": float(np.mean(halts)), "stops_interval": wilson(sum(halts), len(halts))} if halts else {}),
         **{f"pan_{side}": statistics.median(row[side] for row in rows) for side in ("left", "ahead", "right")},
     }  # fmt: skip
 

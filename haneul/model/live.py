@@ -18,7 +18,7 @@ R riders, and [Y, X, K] of a sight: its rows, columns and channels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -32,6 +32,7 @@ from .layers import attend_fused, fourier, rms, rotate, swiglu_width
 
 SURE = 2.0  #: how much surer of a shift than it is the model acts: a mean of many shifts is a blur
 LEAST_SPREAD = 1e-3
+STANDS = 5e-3  #: patches by which a sight's points move at most where nothing moves
 POINTS = 8  #: rows and columns of a sight in a place
 CHANNELS = 10  #: of a sight; the last two say where a point was before, in patches right and down
 GUESSES = len(SHIFTS) + 1
@@ -71,28 +72,33 @@ class LiveConfig:
 class Drawing:
     """How weights are best played: evaluations for a frame, for the one that begins all, how disturbed frames are said
     to be that are seen, in a difference's spread, and how much of each frame is what the model would begin with there,
-    so that nothing grows from frame to frame. Of weights that learned for an hour one evaluation is best: more add
+    so that nothing grows from frame to frame; and how much stays of the frame before while the sight says that nothing
+    moves, so that what stands does not flicker. Of weights that learned for an hour one evaluation is best: more add
     noise to every frame (docs/log.md)."""
 
     steps: int = 1
     first_steps: int = 1
     sigma: float = 0.1
     anchor: float = 0.2
+    rest: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0 or not 0 <= self.anchor <= 1:
+        shares = 0 <= self.anchor <= 1 and 0 <= self.rest <= 1
+        if self.steps < 1 or self.first_steps < 1 or self.sigma < 0 or not shares:
             raise ValueError("a frame takes at least one evaluation; no disturbance is below 0, no share above 1")
 
 
 @dataclass
 class Past:
-    """Keys and values of the frames seen so far, for each block [B, heads, n * S, d], the last frame seen, and how many
-    there were. Of more than the window they are dropped."""
+    """Keys and values of the frames seen so far, for each block [B, heads, n * S, d], the last frame seen, how many
+    there were, and the noise from which anchors are drawn: always the same, so that they stand while nothing moves. Of
+    more than the window they are dropped."""
 
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     last: Tensor | None = None  # [B, S, C]
     frames: int = 0
+    noise: Tensor | None = None  # [B, S, C]
 
 
 class Block(nn.Module):
@@ -319,17 +325,27 @@ class LiveModel(nn.Module):
         """The next frame [B, S, C], drawn and seen, and the past with it."""
         told = (actions_BA, concepts_BV, rider_BR, sight_BYXK)
         steps = how.steps if past.frames else how.first_steps
-        frame = self.draw(past, *told, steps=steps, sigma=how.sigma, generator=generator)
+        frame, noise = self.draw(past, *told, steps=steps, sigma=how.sigma, generator=generator), past.noise
         if past.frames and how.anchor:
-            afresh = self.draw(Past(), *told, steps=how.first_steps, sigma=how.sigma, generator=generator)
+            noise = self.noise_of(len(frame), generator, frame.device) if noise is None else noise
+            afresh = self.draw(Past(), *told, steps=how.first_steps, sigma=how.sigma, noise=noise)
             frame = torch.lerp(frame, afresh, how.anchor)
-        return frame, self.see(past, frame, actions_BA, concepts_BV, sight_BYXK, sigma=how.sigma)
+        if past.last is not None and how.rest:
+            stands = sight_BYXK[..., -2:].abs().amax((1, 2, 3)) < STANDS
+            frame = torch.lerp(frame, past.last, how.rest * stands.to(frame.dtype)[:, None, None])
+        return frame, replace(self.see(past, frame, actions_BA, concepts_BV, sight_BYXK, sigma=how.sigma), noise=noise)
+
+    def noise_of(self, batch: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+        """[B, S, C]"""
+        return torch.randn(batch, self.cfg.places, self.cfg.latent, generator=generator, device=device)
 
     def draw(
         self, past: Past, actions_BA: Tensor, concepts_BV: Tensor, rider_BR: Tensor,
         sight_BYXK: Tensor, *, steps: int, sigma: float = 0.0, generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """The next frame [B, S, C], by `steps` evaluations; it is not seen yet (see `see`)."""
+        """The next frame [B, S, C], by `steps` evaluations from `noise`, or what the generator draws; it is not seen
+        yet (see `see`)."""
         B, S, C = len(concepts_BV), self.cfg.places, self.cfg.latent
         first = past.last is None
         dev = concepts_BV.device
@@ -337,7 +353,8 @@ class LiveModel(nn.Module):
         unit = self.unit[0 if first else 1]
         still = torch.zeros(B, S, GUESSES, C, device=dev)
         moved = (still if first else self.moved(before, sight_BYXK, rider_BR))[:, None]
-        y, view = torch.randn(B, S, C, generator=generator, device=dev), self.view(by_place(sight_BYXK))
+        y = self.noise_of(B, generator, dev) if noise is None else noise
+        view = self.view(by_place(sight_BYXK))
         levels = torch.linspace(0, 1, steps + 1)
         for t, until in zip(levels[:-1].tolist(), levels[1:].tolist(), strict=True):
             y = y + (until - t) * self._velocity(past, before, moved, y, t, actions_BA, concepts_BV, view, sigma)

@@ -54,8 +54,8 @@ class BeginWorld(Strict):
 
     prompt: str = Field(
         "", max_length=32000, examples=["a red car in a desert at dusk"],
-        description="A car, a robot or a bird, its colour, the setting, the time of day, in English or Korean. What it"
-        " leaves open is drawn by the seed; it may be empty.",
+        description="A car, a robot or a bird, its colour, the setting, the time of day, in English or Korean; or a"
+        " walk, which leads the camera itself. What it leaves open is drawn by the seed; it may be empty.",
     )  # fmt: skip
     seed: int | None = Field(None, ge=0, lt=2**31, description="The same seed and keys give the same ride.")
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,29 +21,21 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from haneul.data.processes import each
-from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import InputError
 from haneul.model.checkpoint import Card, save
 from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.flow import mix, velocity
-from haneul.model.framecode import FrameCode
 from haneul.model.going import Going
 from haneul.model.live import GUESSES, Drawing, LiveConfig, LiveModel
 from haneul.model.precision import autocast
 from haneul.train import optim
-from haneul.train.codec import to_video
 from haneul.train.loop import rate
 from haneul.train.optim import Optimisers
 from haneul.train.pipeline import commit
 from haneul.train.played import Company, Windows
+from haneul.train.rides import TOLD, Rides, evened, fitted, read_rides, rider_of, riders_of, root_of
 from haneul.world.concepts import SLOTS
-from haneul.world.events.steered import headings
-from haneul.world.rides import RIDERS, simulate_ride
-from haneul.world.scene import GEOM_OBJECT, ClipSpec
-from haneul.world.sight import sight
-
-STRIDE = 2  #: logged frames to one that is drawn
+from haneul.world.rides import RIDERS
 
 Say = Callable[[str], None]
 
@@ -57,6 +47,7 @@ class LiveRecipe:
 
     data: Path  # shards of rides
     folder: Path  # where latents and checkpoints are kept
+    more: tuple[Path, ...] = ()  # further folders of rides, as long as the first one's
     budget: float = 3600.0
     batch: int = 4
     frames: int = 12  # of a window
@@ -83,107 +74,6 @@ class LiveRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rides:
-    """Latents fp16 [n, 2, T, S, C] (index 1 of the second axis is the mirrored clip), keys [n, T, A], what each is."""
-
-    z: Tensor
-    keys: Tensor
-    sight: Tensor  # fp16 [n, T, rows, columns, channels]: world/sight.py
-    covers: Tensor  # [n, rows, columns]: how often the rider is seen at each point
-    steps: Tensor  # [n, T, 3]: how far the rider has gone since the frame before (model/going.py)
-    said: list[dict[str, str]]
-
-
-def frames_of(video_THW3: NDArray[np.uint8]) -> Tensor:
-    """[T, 3, H, W] in [-1, 1]."""
-    return to_video(video_THW3).transpose(0, 1)
-
-
-def told_of(spec: ClipSpec) -> dict[str, Tensor]:
-    """Of a ride, simulated again: `sight` fp16 [T, rows, columns, channels], `covers` [rows, columns] by the rider, and
-    `steps` [T, 3], the first of them 0."""
-    truth = simulate_ride(spec)
-    rider = truth.geoms_TNG[0, :, GEOM_OBJECT] > 0
-    cameras = truth.cameras[::STRIDE]
-    scenery = truth.geoms_TNG[0, ~rider]
-    seen = np.stack([
-        sight(scenery, camera, spec.setting, before)
-        for before, camera in zip((cameras[0], *cameras), cameras, strict=False)
-    ])  # fmt: skip
-    covers = [
-        sight(truth.geoms_TNG[i, rider], truth.cameras[i], spec.setting)[..., 2]
-        for i in range(0, len(truth.cameras), 12 * STRIDE)
-    ]
-    heading = headings(truth.quat_TS4[::STRIDE, 0].astype(float))
-    went = np.diff(truth.pos_TS3[::STRIDE, 0, :2].astype(float), axis=0)
-    c, s = np.cos(heading[:-1]), np.sin(heading[:-1])
-    steps = np.stack([c * went[:, 0] + s * went[:, 1], c * went[:, 1] - s * went[:, 0], np.diff(heading)], -1)
-    return {
-        "sight": torch.from_numpy(seen).half(), "covers": torch.from_numpy(np.mean(covers, 0)),
-        "steps": torch.tensor(np.concatenate([np.zeros((1, 3)), steps])).float(),
-    }  # fmt: skip
-
-
-@torch.no_grad()
-def encoded(code: FrameCode, video_THW3: NDArray[np.uint8]) -> Tensor:
-    """Every frame, as it is and mirrored, fp16 [2, T, S, C]."""
-    x = frames_of(video_THW3)
-    return torch.stack([code.encode(x), code.encode(x.flip(-1))]).half()
-
-
-def fitted(code: FrameCode, data: Path) -> None:
-    """Take the code from frames of all rides, a second apart."""
-    paths = shard_paths(data)
-    if not paths:
-        raise InputError(f"{data} holds no shards; make some with: haneul world render {data} --rides")
-    few = [read_shard(path).video_nTHW3[:: 1 + len(paths) // 8, ::12] for path in paths]
-    code.fit(torch.cat([frames_of(video.reshape(-1, *video.shape[2:])) for video in few]))
-
-
-def said_of(spec: dict[str, Any]) -> dict[str, str]:
-    """The slots that say what a ride is, of its specification as shards keep it."""
-    subject = spec["subjects"][0]
-    return {
-        "setting": spec["setting"], "time": spec["time"], "event": spec["event"], "kind": subject["kind"],
-        "color": subject["color"],
-    }  # fmt: skip
-
-
-def read_rides(data: Path, cache: Path, code: FrameCode, say: Say = print, workers: int | None = None) -> Rides:
-    """All rides of a folder of shards; their latents are kept in `cache`, which belongs to the code."""
-    cache.mkdir(parents=True, exist_ok=True)
-    kept = [cache / f"{path.stem}.pt" for path in shard_paths(data)]
-    jobs = [
-        (path, file, code) for path, file in zip(shard_paths(data), kept, strict=True) if not file.exists()
-    ]  # fmt: skip
-    for name in each(_encode_job, jobs, workers):
-        say(f"live: encoded {name}")
-    parts = [torch.load(file, mmap=True) for file in kept]
-    return Rides(
-        **{name: torch.cat([p[name] for p in parts]) for name in ("z", "keys", "sight", "covers", "steps")},
-        said=[s for p in parts for s in p["said"]],
-    )  # fmt: skip
-
-
-def _encode_job(job: tuple[Path, Path, FrameCode]) -> str:
-    """Keep the latents of a shard, and what its rides are told of the country; returns its name."""
-    path, kept, code = job
-    torch.set_num_threads(1)
-    shard = read_shard(path)
-    keys = torch.from_numpy(shard.controls_nTK[:, ::STRIDE, 6:8].astype(np.float32))
-    z = torch.stack([encoded(code, video) for video in shard.video_nTHW3])
-    ways = [told_of(ClipSpec.from_json(m["spec"])) for m in shard.meta]
-    item = {
-        "z": z, "keys": keys, "said": [said_of(m["spec"]) for m in shard.meta],
-        **{name: torch.stack([way[name] for way in ways]) for name in ways[0]},
-    }  # fmt: skip
-    temporary = kept.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(item, temporary)
-    temporary.replace(kept)
-    return path.name
-
-
-@dataclass(frozen=True, kw_only=True)
 class Batch:
     z: Tensor  # [B, T, S, C]
     actions: Tensor  # [B, T, A]
@@ -199,17 +89,12 @@ def mirror(sight_TYXK: Tensor) -> Tensor:
     return sight_TYXK.flip(2) * signs
 
 
-def riders_of(said: Sequence[dict[str, str]], riders: Sequence[str]) -> Tensor:
-    """[n, R]"""
-    return torch.tensor([[float(one["kind"] == kind) for kind in riders] for one in said])
-
-
 def windows(rides: Rides, chosen: NDArray[np.int64], recipe: LiveRecipe, rng: np.random.Generator) -> Windows:
     """Random windows of random rides, half of them mirrored."""
     return Windows(
         clips=rng.choice(chosen, recipe.batch), mirrored=rng.random(recipe.batch) < 0.5,
         start=rng.integers(rides.z.shape[2] - recipe.frames + 1, size=recipe.batch), frames=recipe.frames,
-        unsaid=tuple(frozenset(s for s in rides.said[0] if rng.random() < recipe.silent) for _ in range(recipe.batch)),
+        unsaid=tuple(frozenset(s for s in TOLD if rng.random() < recipe.silent) for _ in range(recipe.batch)),
     )  # fmt: skip
 
 
@@ -374,18 +259,21 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     else:
         fitted(model.code, recipe.data)
     digest = hashlib.sha256(model.code.basis.numpy().tobytes()).hexdigest()[:16]
-    rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say)
-    origin = origin_of(recipe.data, state)
-    every = np.array([i for i, said in enumerate(rides.said) if said["kind"] in recipe.kinds])
+    rides = read_rides(recipe.data, recipe.folder / f"latents-{digest}", model.code, say, more=recipe.more)
+    origin = origin_of((recipe.data, *recipe.more), state)
+    every = np.array([i for i, said in enumerate(rides.said) if rider_of(said) in recipe.kinds])
     held, chosen = every[31::32], np.delete(every, np.s_[31::32])
-    if missing := set(recipe.kinds) - {rides.said[c]["kind"] for c in chosen}:
-        raise InputError(f"{recipe.data} holds no rides of a {' or a '.join(sorted(missing))}; render more of them")
+    if missing := set(recipe.kinds) - {rider_of(rides.said[c]) for c in chosen}:
+        raise InputError(
+            f"{recipe.data} holds no rides of a {' or a '.join(sorted(missing))}; render more of them, or name the "
+            "kinds that are to be learned"
+        )
     if state is None:
         few = rides.z[chosen[:: max(1, len(chosen) // 64)], 0].float()
         model.measure(few.flatten(0, 2), (few[:, 1:] - few[:, :-1]).flatten(0, 2))
     if known != recipe.kinds:
         for k, kind in enumerate(model.cfg.riders):
-            covers = [rides.covers[c] for c in chosen if rides.said[c]["kind"] == kind]
+            covers = [rides.covers[c] for c in chosen if rider_of(rides.said[c]) == kind]
             model.rider[k] = around(torch.stack(covers).mean(0))
         learn_going(model.going, rides, chosen, model.cfg.riders, say)
     model.going.requires_grad_(False)  # it is small and was learned before
@@ -401,6 +289,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     rng = np.random.default_rng([recipe.seed, step])
     torch.manual_seed(int(rng.integers(2**31)))  # going on, it draws other noise than before
     say(f"live: {sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(chosen)} rides, step {step}")
+    chosen = evened(chosen, rides.said)
     begin = saved = told = time.monotonic()
     losses: dict[str, list[float]] = {"loss": [], "of rides it plays": [], "of first frames": []}
     plays = company(rides, chosen, recipe)
@@ -439,9 +328,9 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
     return ema
 
 
-def origin_of(data: Path, state: dict[str, Any] | None) -> dict[str, Any]:
+def origin_of(folders: Sequence[Path], state: dict[str, Any] | None) -> dict[str, Any]:
     """Whose rides are learned from, and of a model that learned from others before, from which and for how long."""
-    root = json.loads((data / "manifest.json").read_text())["ledger_root"]
+    root = root_of(folders)
     begun_with = list((state or {}).get("begun_with", ()))
     if state is not None and state.get("data_ledger_root", root) != root:
         before = {"steps": state["step"], "data_ledger_root": state["data_ledger_root"]}

@@ -15,7 +15,6 @@ from haneul.world.scene import GEOM_WIDTH, Camera
 from haneul.world.sight import sight
 
 SEEN = 22.0  #: metres to which things are looked for
-ELEVATION = math.radians(15)  #: of the camera
 _FINE = 2  # logged frames to a step
 
 
@@ -38,7 +37,7 @@ class Journey:
         self.x, self.y = self.x + c * ahead - s * left, self.y + s * ahead + c * left
         before, self.heading = self.heading, self.heading + turn
         for k in range(1, _FINE + 1):
-            self._azimuth = turned(self._azimuth, before + turn * k / _FINE)
+            self._azimuth = turned(self._azimuth, before + turn * k / _FINE, self.rider.lag)
         for thing in self.things:  # as they stood before the step, which is short
             self._around(thing)
         self._look_around()
@@ -69,11 +68,11 @@ class Journey:
             self.x, self.y = thing.x + k * dx, thing.y + k * dy
 
     def camera(self) -> Camera:
-        """Behind the rider, as in a ride (rides.follow)."""
+        """Behind the rider, or where it is, as in a ride (rides.follow)."""
         still = np.zeros(1)
         path = Path(
-            azimuth_T=still + self._azimuth - math.pi / 2, elevation_T=still + ELEVATION, scale_T=still + 1,
-            lateral_T=still, axis=0.0,
+            azimuth_T=still + self._azimuth - math.pi / 2, elevation_T=still + math.radians(self.rider.tilt),
+            scale_T=still + 1, lateral_T=still, axis=0.0,
         )  # fmt: skip
         target: NDArray[Any] = np.array([self.x, self.y, self.rider.height + self.rider.above])
         view, _ = place(path, target, self.rider.distance)

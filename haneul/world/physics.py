@@ -288,8 +288,13 @@ def staged(spec: ClipSpec, *, told: tuple[Array, Array] | None = None) -> tuple[
     if spec.setting == "sea":
         stage.ground = False
     EVENT_RULES[spec.event].build(stage)
+    return stage, *run(stage)
+
+
+def run(stage: Stage) -> tuple[mujoco.MjModel, _Log]:
+    """The model of a finished stage, and the log of its run."""
     model = mujoco.MjModel.from_xml_string(stage.mjcf())
-    return stage, model, _run(stage, model)
+    return model, _run(stage, model)
 
 
 def truth_of(stage: Stage, model: mujoco.MjModel, log: _Log, framing: Framing) -> Truth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -50,7 +50,8 @@ class Plan:
     sizes: tuple[tuple[int, int], ...] = SIZES
     steered: float = 0.0  # share of clips whose subject is steered
     rides: bool = False  # clips as somebody who plays sees them (rides.py), instead of the usual ones
-    riders: tuple[str, ...] = ()  # of rides, in turns (rides.RIDERS); empty: all, drawn by the seed
+    riders: tuple[str, ...] = ()  # of rides, in turns (rides.RIDERS); empty: those of rides.SHOWN, drawn by the seed
+    stops: float = 0.0  # share of rides that stand still once or twice
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -63,6 +64,10 @@ class Plan:
             raise InputError(f"a share of steered clips of {self.steered} is out of range; it goes from 0 to 1")
         if self.rides and self.steered:
             raise InputError("rides are steered anyway; leave out the share of steered clips")
+        if not 0 <= self.stops <= 1:
+            raise InputError(f"a share of rides with stops of {self.stops} is out of range; it goes from 0 to 1")
+        if (self.stops or self.riders) and not self.rides:
+            raise InputError("only rides have riders and stops; leave these out, or render rides")
         if self.shard < 1 or not self.sizes:
             raise InputError(f"shards of {self.shard} clips and {len(self.sizes) or 'no'} sizes cannot be rendered")
         for w, h in self.sizes:
@@ -89,7 +94,7 @@ class Plan:
         held = self.held_out
         if self.rides:
             kind = self.riders[seed // 64 % len(self.riders)] if self.riders else None
-            return ride_spec(seed, self.seconds, kind=kind, only_held_out=held)
+            return ride_spec(seed, self.seconds, kind=kind, only_held_out=held, stops=self.stops)
         fixed: dict[str, Any] = {}
         if self.steered and np.random.default_rng([seed, STEERED]).random() < self.steered:
             fixed["steered"] = True
@@ -238,6 +243,21 @@ def render_dataset(
     return write_manifest(folder, {"plan": recipe})
 
 
+def plan_from(told: dict[str, Any]) -> Plan:
+    """Of `asdict`, as folders and cards keep it; older ones know fewer fields."""
+    sizes = tuple((w, h) for w, h in told["sizes"])
+    return Plan(**{**told, "sizes": sizes, "riders": tuple(told.get("riders", ()))})
+
+
+def planned(folder: Path, plan: Plan) -> Plan:
+    """The plan that a folder's clips were rendered by, with as many clips as `plan` has; `plan` where it is new."""
+    mark = folder / "plan.json"
+    try:
+        return replace(plan_from(json.loads(mark.read_text())), clips=plan.clips) if mark.exists() else plan
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{mark} is damaged ({error}); render into another folder") from error
+
+
 def claim(folder: Path, plan: Plan) -> dict[str, Any]:
     """Make the folder this plan's, by its plan.json; returns the plan as JSON has it. More clips are the same plan."""
     recipe: dict[str, Any] = json.loads(json.dumps(asdict(plan)))
@@ -245,7 +265,7 @@ def claim(folder: Path, plan: Plan) -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = json.loads(mark.read_text()) if mark.exists() else recipe
-        if {"steered": 0.0, "rides": False, "riders": [], **before, "clips": 0} != {**recipe, "clips": 0}:
+        if {"steered": 0.0, "rides": False, "riders": [], "stops": 0.0, **before, "clips": 0} != {**recipe, "clips": 0}:
             raise OutputError(f"{folder} holds shards of another plan ({before}); choose another folder")
         temporary = folder / f".plan.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(recipe))

@@ -66,6 +66,7 @@ class ClipSpec:
     seconds: float = 4.0
     richness: float = CALM  # 0 calm backdrop without clutter .. 1 everything the setting has
     steered: bool = False  # whether the subject is steered, left and right, over the clip
+    stops: bool = False  # of a ride: whether the key is let go for a while, once or twice
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ClipSpec:

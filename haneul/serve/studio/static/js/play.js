@@ -63,7 +63,7 @@ export async function show(place, [asked, seed], signal) {
   // ---------------------------------------------------------------------------------------------- what is there
   const prompt = h("input", { type: "text", id: "ride", maxlength: 500, value: asked ?? "", placeholder: t("play.placeholder"), autocomplete: "off" });
   const begin = button(t("play.begin"), null, { kind: "main", type: "submit", symbol: "play" });
-  const samples = h("div", { class: "chips samples", role: "group", "aria-label": t("play.samples") }, ["car", "robot", "bird"].filter((kind) => kind in here.riders).map((kind) =>
+  const samples = h("div", { class: "chips samples", role: "group", "aria-label": t("play.samples") }, ["car", "robot", "bird", "camera"].filter((kind) => kind in here.riders).map((kind) =>
     h("button", { type: "button", class: "chip", on: { click: () => { prompt.value = t(`play.sample.${kind}`); start(); } } }, t(`play.sample.${kind}`))));
   const form = h("form", { class: "ride", on: { submit: (event) => { event.preventDefault(); start(); } } }, h("label", { class: "gone", for: "ride" }, t("play.prompt")), prompt, begin);
   const canvas = h("canvas", { width: 448, height: 256, role: "img", "aria-label": t("play.canvas") });
