@@ -37,7 +37,7 @@ def speech() -> Speech:
         ("やまノひつジがねむる", "やまのひつじがねむる"),
         ("第二张牌是山上的羊，第一张牌是白色，按顺序", "白色山上的羊"),
         ("la segunda tarjeta dice en el monte; la primera dice ovejas", "ovejas en el monte"),
-        ("the sehep are grzaing on the rievr bnak", "the sheep are grazing on the river bank"),
+        ("the hosue is by the rievr and the bnak", "the house is by the river and the bank"),
         ("小穿手米衬机的衫们人", "穿小米手机衬衫的人们"),
     ],
 )

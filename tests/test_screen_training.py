@@ -124,7 +124,8 @@ def test_a_spent_split_is_learned_by_meaning() -> None:
     }  # fmt: skip
     assert given(table) == [
         Example("a", "gore", "gore given 0"), Example("b", "gore", "gore given 1"),
-        Example("c", "gore", "gore given 0"), Example("d", "gore", "gore given 0"), Example("e", BENIGN, "benign given 0"),
+        Example("c", "gore", "gore given 0"), Example("d", "gore", "gore given 0"),
+        Example("e", BENIGN, "benign given 0"),
     ]  # fmt: skip
 
 
