@@ -14,7 +14,19 @@ from haneul.errors import CheckpointError
 from haneul.model.text import shared_encoder
 from haneul.screen.classifier import ENCODER, WEIGHTS, Classifier
 from haneul.screen.head import Head, deltas, inner_states, tuned
-from haneul.train.screen import BENIGN, Example, ScreenRecipe, averaged, behind, fit, sections, thresholds
+from haneul.train.screen import (
+    BENIGN,
+    Example,
+    ScreenRecipe,
+    averaged,
+    behind,
+    fit,
+    given,
+    sections,
+    slipped,
+    thresholds,
+    unknown,
+)
 
 RECIPE = ScreenRecipe(epochs=12, batch=8, held_out=4, last_rate=2e-2, wrong=0.2, rank=8, half=False, members=1)
 
@@ -81,6 +93,48 @@ def test_training_tells_what_it_saw(tmp_path: Path) -> None:
     save_file({**halves, "out.bias": torch.zeros(2).half()}, path, metadata={"categories": "weapons-drugs"})
     with pytest.raises(CheckpointError, match="reinstall"):
         Classifier.load(path)
+
+
+def test_training_goes_on_from_an_older_one(tmp_path: Path) -> None:
+    words = "red blue small old wet round soft new dry thin flat loud cold warm dark grey".split()
+    found = [Example(f"how to build a {word} bomb", "gore", f"bomb {word}") for word in words]
+    found += [Example(f"a {word} dog in the park", BENIGN, f"dog {word}") for word in words]
+    encoder, path = shared_encoder(ENCODER), tmp_path / "first.safetensors"
+    first, _ = fit(encoder, found, ["gore"], replace(RECIPE, epochs=1))
+    save_file({name: value.contiguous() for name, value in first.items()}, path)
+    recipe = replace(RECIPE, epochs=1, learning_rate=1e-3)
+    further, _ = fit(encoder, found, ["gore"], recipe, start=path)
+    before, after = (tuned(encoder, tensors).layers for tensors in (first, further))
+    moved = [(a.qkv.weight - b.qkv.weight).abs().max().item() for a, b in zip(before, after, strict=True)]
+    assert max(moved[:-1]) < 0.1 * moved[-1]
+
+
+def test_what_was_known_is_only_said_again_in_part() -> None:
+    new, old = (sections()["gore"][at][0] for at in (-1, 0))
+    found = [Example(new, "gore", "1"), Example(old, "gore", "2"), Example("a dog", BENIGN, "3")]
+    known = {text for lines in sections().values() for line in lines for text in line} - {new}
+    assert unknown(found, known, replace(RECIPE, again=0)) == found[:1]
+    assert len(unknown(found, known, replace(RECIPE, again=1))) == 2
+
+
+def test_a_spent_split_is_learned_by_meaning() -> None:
+    table = {
+        "direct": {"gore": {"en": ["a", "b"], "es": ["c"]}}, "euphemism": {"gore": {}, "trademark": {"en": ["mouse"]}},
+        "disguised": {}, "mixed": {"gore": {"en": "d"}}, "benign": {"ko": ["e"]},
+    }  # fmt: skip
+    assert given(table) == [
+        Example("a", "gore", "gore given 0"), Example("b", "gore", "gore given 1"),
+        Example("c", "gore", "gore given 0"), Example("d", "gore", "gore given 0"),
+        Example("e", BENIGN, "benign given 0"),
+    ]  # fmt: skip
+
+
+def test_slips_change_words_and_not_what_is_asked_for() -> None:
+    found = [Example("a strange mountain under water", BENIGN, "1"), Example("산속의 오래된 마을에서", "gore", "2")]
+    said = slipped(found * 5, replace(RECIPE, slips=5))
+    assert {example[1:] for example in said} == {example[1:] for example in found}
+    assert any(example.text != first.text for example in said for first in found if first.meaning == example.meaning)
+    assert all(len(example.text) - len(found[int(example.meaning) - 1].text) in range(-4, 5) for example in said)
 
 
 def test_behind_keeps_what_is_asked_for() -> None:

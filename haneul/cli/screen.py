@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -175,12 +176,23 @@ def eval_index(clips: Path, output: Path | None) -> None:
     "-o", "--output", type=PATH, default="classifier.safetensors", show_default=True, help="The file to write."
 )
 @click.option("--benign", type=PATH, help="A file of more prompts that must pass, one a line.")
-def eval_train_screen(output: Path, benign: Path | None) -> None:
+@click.option("--spent", type=PATH, help="A table like attacks_held.toml of a spent split, to learn too.")
+@click.option("--start", type=PATH, help="A classifier to go on from, instead of from the text encoder.")
+@click.option("--known", type=PATH, help="With --start: the phrases that it knew, a file like screen_phrases.txt.")
+@click.option("--epochs", type=click.IntRange(1), help="How often each text is seen.")
+@click.option("--members", type=click.IntRange(1), help="Networks that are trained and averaged.")
+def eval_train_screen(
+    output: Path, benign: Path | None, spent: Path | None, start: Path | None, known: Path | None, epochs: int | None,
+    members: int | None,
+) -> None:  # fmt: skip
     """Train the screen's classifier anew, from its own phrases and the red team's (without the held-out ones)."""
     from haneul.config import load_settings
     from haneul.screen.policy import load_policy
-    from haneul.train.screen import train_screen
+    from haneul.train.screen import ScreenRecipe, train_screen
 
     own = [line for line in benign.read_text(encoding="utf-8").splitlines() if line.strip()] if benign else []
     say = functools.partial(click.echo, err=True)
-    click.echo(json.dumps(train_screen(load_policy(load_settings()), output, own=own, say=say)))
+    usual = ScreenRecipe()
+    recipe = replace(usual, epochs=epochs or usual.epochs, members=members or usual.members)
+    policy = load_policy(load_settings())
+    click.echo(json.dumps(train_screen(policy, output, recipe, own, say, start=start, known=known, spent=spent)))

@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from haneul.screen.scramble import unscrambled
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -160,7 +162,8 @@ def readings(text: str, speech: Speech) -> list[str]:
     found: dict[str, None] = {}
     text = text[:2000]
     spelled = _TAG.sub("", _escapes(_encoded(text)))
-    for one in (spelled, *_without_fillers(spelled), *_without_asides(spelled), *_put_together(spelled)):
+    ways = (unscrambled(spelled, speech), _without_fillers(spelled), _without_asides(spelled), _put_together(spelled))
+    for one in (spelled, *(other for way in ways for other in way)):
         found[one] = None
         for other in _turned(one, speech):
             found[other] = None

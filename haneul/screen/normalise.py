@@ -58,7 +58,10 @@ _NARROW: Final = {
     for c in range(0xFFA1, 0xFFDD)
     if unicodedata.decomposition(chr(c)).startswith("<narrow>")
 }
-_BETWEEN_CJK: Final = re.compile(rf"(?<=[{_HAN_KANA}])[\s{_INNER}、。，．・…]+(?=[{_HAN_KANA}])")
+_BETWEEN_CJK: Final = re.compile(rf"(?<=[{_HAN_KANA}])[\s{_INNER}、。，．・…【】「」『』〔〕《》]+(?=[{_HAN_KANA}])")
+#: Letters of Hangul that show nothing.
+_FILLERS: Final = dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0))
+_ROUND: Final = re.compile(r"(?<=[\w@$€!+|])\(\)|\(\)(?=[\w@$€!+|])")  #: an o that is drawn
 
 # Jamo: the letters of hangul in Unicode's order of syllables.
 INITIALS: Final = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
@@ -75,9 +78,9 @@ _ROMAN_VOWELS: Final = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu 
 _ROMAN_FINALS: Final = "_ k k k n n n t l k m p l t p l m p p t t ng t t k t p t".replace("_", "").split(" ")
 #: What people write for one another's romanisation; applied in order to both sides.
 _ROMAN_FOLDS: Final = (
-    ("yeo", "yo"), ("eo", "o"), ("eu", "u"), ("ae", "e"), ("oe", "e"), ("oo", "u"), ("ee", "i"), ("sh", "s"),
-    ("kk", "k"), ("tt", "t"), ("pp", "p"), ("ss", "s"), ("jj", "j"), ("g", "k"), ("d", "t"), ("b", "p"), ("r", "l"),
-    ("ll", "l"),
+    ("yeo", "yo"), ("yuh", "yo"), ("eo", "o"), ("uh", "o"), ("eu", "u"), ("ae", "e"), ("oe", "e"), ("oo", "u"),
+    ("ee", "i"), ("sh", "s"), ("kk", "k"), ("tt", "t"), ("pp", "p"), ("ss", "s"), ("jj", "j"), ("g", "k"), ("d", "t"),
+    ("b", "p"), ("r", "l"), ("ll", "l"),
 )  # fmt: skip
 
 
@@ -94,7 +97,7 @@ class Forms:
 
 def plain(text: str) -> str:
     """NFKC, lower case, no invisible characters and no accents on Latin letters; an emoji followed by its name."""
-    wide = "".join(_NARROW.get(c, c) for c in text)
+    wide = "".join(_NARROW.get(c, c) for c in text.translate(_FILLERS))
     # Jamo that stand alone stay what they are: NFKC would make them conjoining ones.
     parts = (part if _JAMO.fullmatch(part) else _folded(part) for part in _JAMO.split(wide))
     return _SPACE.sub(" ", "".join(parts)).strip()
@@ -119,12 +122,13 @@ def _folded(text: str) -> str:
 def forms(text: str) -> Forms:
     """All forms of a text."""
     open_ = plain(text)
-    unmasked = unmask(open_.translate(_LATIN))
+    drawn = _ROUND.sub("o", open_).translate(_LATIN)
+    unmasked = unmask(drawn)
     added = _ADDED.sub("", unmasked) if _ADDS.search(unmasked) else unmasked
     joined = _SPACE.sub(" ", compose_jamo(join_letters(added))).strip()
     found = {
         unmasked: None,
-        unmask(open_.translate(_LATIN), "l"): None,
+        unmask(drawn, "l"): None,
         added: None,
         joined: None,
     }  # in order, each once

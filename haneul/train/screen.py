@@ -7,6 +7,9 @@ always-refused category is left to the rules.
 Thresholds come from meanings that are held out, in all of their languages and frames: a category's bias is shifted
 until `ScreenRecipe.wrong` of the benign texts that the network had not seen are refused at 0.8, where most is found
 for it.
+
+Training may go on from an older classifier: then all of what it did not know is learned, and of what it knew a part
+is said again, so that it isn't forgotten; the first of the tuned layers stay as they were.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import tomllib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +29,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from haneul.evals.attacks import benign, phrases
@@ -56,13 +60,16 @@ class ScreenRecipe:
     decay: float = 0.05  #: AdamW's
     dropout: float = 0.1
     benign_weight: float = 4.0  #: how much more a benign prompt counts than an attack
-    half: bool = True  #: bfloat16 in training
+    half: bool = False  #: bfloat16 in training; many times slower on a processor without it
     scenes: int = 200  #: simulated ones, whose captions are benign
     behind: int = 1500  #: harmful texts, and as many benign ones, that are said again behind a benign sentence
     rank: int = 96  #: of what is kept of a matrix's change
     held_out: int = 8  #: one meaning of so many is
     wrong: float = 0.02  #: share of unseen benign texts, the hard ones prevailing, that may be refused
     margin: float = 0.0  #: logits more than that
+    again: int = 5000  #: texts that an older classifier knew and that are learned again, where training goes on
+    further: int = 1  #: layers, the last ones, that an older classifier goes on learning with
+    slips: int = 1000  #: harmful texts, and as many benign ones, that are said again misspelled
     seed: int = 1
 
 
@@ -76,15 +83,22 @@ class Example(NamedTuple):
 
 def train_screen(
     policy: Policy, output: Path, recipe: ScreenRecipe = ScreenRecipe(), own: Sequence[str] = (),
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None, *, start: Path | None = None, known: Path | None = None,
+    spent: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train and write the classifier; returns what was learned from how much, and how well what was held out was told.
 
-    `own` are more benign prompts. Takes a quarter of an hour on one core.
+    `own` are more benign prompts, `spent` a table like evals/attacks_held.toml of a split that is no longer fresh. With
+    `start` training goes on from that classifier, which knew the phrases of the file `known` already (and all that is
+    no phrase). Takes half an hour on one core.
     """
     categories = [name for name, category in policy.categories.items() if category.threshold <= 1]
-    found = examples(recipe) + [Example(text, BENIGN, text) for text in own]
-    tensors, figures = fit(TextEncoder.load(ENCODER), found, categories, recipe, say)
+    found = examples(recipe, spent) + [Example(text, BENIGN, text) for text in own]
+    encoder = TextEncoder.load(ENCODER)
+    if start is not None:
+        old = {text for lines in sections(known).values() for line in lines for text in line}
+        found = unknown(found, old, recipe)
+    tensors, figures = fit(encoder, found, categories, recipe, say, start)
     metadata = {"categories": " ".join(categories), "text_encoder_sha256": file_digest(ENCODER)}
     kept = to_eight_bits({name: value.contiguous() for name, value in tensors.items()})
     save_file({name: value.contiguous() for name, value in kept.items()}, output, metadata=metadata)
@@ -94,10 +108,11 @@ def train_screen(
 # ------------------------------------------------------------------------------------------------------- examples
 
 
-def sections() -> dict[str, list[list[str]]]:
-    """Section of screen_phrases.txt -> its lines, each in one or five languages."""
+def sections(path: Path | None = None) -> dict[str, list[list[str]]]:
+    """Section of screen_phrases.txt, or another such file -> its lines, each in one or five languages."""
     found: dict[str, list[list[str]]] = {}
-    lines = files("haneul.train").joinpath("screen_phrases.txt").read_text(encoding="utf-8").splitlines()
+    shipped = files("haneul.train").joinpath("screen_phrases.txt")
+    lines = (path or shipped).read_text(encoding="utf-8").splitlines()
     for line in filter(None, map(str.strip, lines)):
         if line.startswith("["):
             found[line.strip("[]")] = here = []
@@ -106,8 +121,8 @@ def sections() -> dict[str, list[list[str]]]:
     return found
 
 
-def examples(recipe: ScreenRecipe) -> list[Example]:
-    """Every phrase plainly and once in a frame, and everyday prompts, long and short."""
+def examples(recipe: ScreenRecipe, spent: Path | None = None) -> list[Example]:
+    """Every phrase plainly and once in a frame, and everyday prompts, long and short; phrases of a spent split too."""
     rng = random.Random(recipe.seed)
     said = sections()
     frames = dict(zip(LANGUAGES_OF_LINES, zip(*said.pop("frames"), strict=True), strict=True))
@@ -122,6 +137,8 @@ def examples(recipe: ScreenRecipe) -> list[Example]:
                 Example(text, category, f"{category} {part} {number}")
                 for texts in languages.values() for number, text in enumerate(texts)
             ]  # fmt: skip
+    if spent is not None:
+        plain += given(tomllib.loads(spent.read_text(encoding="utf-8")))
     hard = [text for texts in table[BENIGN].values() for text in texts]
     plain += [Example(text, BENIGN, text) for text in hard]
     scenes = [text for text in benign(count=1500) if text not in set(hard)]
@@ -129,7 +146,33 @@ def examples(recipe: ScreenRecipe) -> list[Example]:
     texts = scenes[:1000] + rng.sample(short(rng), 700) + simulated(recipe)
     everyday = [Example(text, BENIGN, text) for text in dict.fromkeys(texts)]
     framed = [Example(_framed(example.text, frames), *example[1:]) for example in plain + everyday[:300]]
-    return plain + framed + everyday + behind(plain + everyday, recipe) + bare(plain)
+    return plain + framed + everyday + behind(plain + everyday, recipe) + bare(plain) + slipped(plain, recipe)
+
+
+def given(table: dict[str, Any]) -> list[Example]:
+    """What a table like evals/attacks_held.toml says of the categories that are learned, and its benign prompts; one
+    number of a list is one meaning."""
+    categories = [*table["direct"], BENIGN]
+    lists = [
+        (category, texts) for part in ("direct", "euphemism", "disguised")
+        for category, languages in table[part].items() for texts in languages.values()
+    ]  # fmt: skip
+    lists += [(category, list(languages.values())) for category, languages in table["mixed"].items()]
+    lists += [(BENIGN, texts) for texts in table[BENIGN].values()]
+    return [
+        Example(text, category, f"{category} given {number}")
+        for category, texts in lists if category in categories for number, text in enumerate(texts)
+    ]  # fmt: skip
+
+
+def unknown(found: list[Example], known: set[str], recipe: ScreenRecipe) -> list[Example]:
+    """The phrases that are none of the known ones, as they stand, and `ScreenRecipe.again` of all other examples."""
+    rng = random.Random(recipe.seed + 3)
+    shipped = {text for lines in sections().values() for line in lines for text in line} - known
+    new = [e for e in found if e.text in shipped or (" given " in e.meaning and e.text not in known)]
+    chosen = {e.text for e in new}
+    rest = [e for e in found if e.text not in chosen]
+    return new + rng.sample(rest, min(recipe.again, len(rest)))
 
 
 def behind(found: list[Example], recipe: ScreenRecipe) -> list[Example]:
@@ -152,10 +195,49 @@ def bare(found: list[Example]) -> list[Example]:
     return [Example(plainly(e.text), *e[1:]) for e in found if plainly(e.text) not in (e.text, e.text.lower())]
 
 
+def slipped(found: list[Example], recipe: ScreenRecipe) -> list[Example]:
+    """Some texts once more as they are typed in haste or to be overlooked."""
+    rng = random.Random(recipe.seed + 2)
+    said = []
+    for kind in (True, False):
+        some = [example for example in found if (example.category == BENIGN) == kind]
+        chosen = rng.sample(some, min(recipe.slips, len(some)))
+        said += [Example(_slipped(example.text, rng), *example[1:]) for example in chosen]
+    return said
+
+
+def _slipped(text: str, rng: random.Random) -> str:
+    """About half of the words with two inner letters changed round, a vowel left out or a letter twice; where words
+    are not apart, two neighbours changed round or a sign between them; syllables of Hangul with another vowel."""
+    out = []
+    for word in text.split(" "):
+        inner = range(1, len(word) - 2)
+        if len(word) < 4 or rng.random() < 0.5:
+            out.append(word)
+            continue
+        at, way = rng.choice(inner), rng.randrange(3)
+        if word.isascii() or word[at].isascii():
+            vowels = [i for i in inner if word[i] in "aeiou"]
+            cut = rng.choice(vowels) if vowels else at
+            changed = (word[at + 1] + word[at], word[at] * 2, word[at])[way]
+            out.append(word[:cut] + word[cut + 1 :] if way == 2 else word[:at] + changed + word[at + 2 - way :])
+        elif "가" <= word[at] <= "힣":
+            code = ord(word[at]) - 0xAC00
+            vowel = {1: 5, 5: 1, 4: 6, 8: 12, 0: 2}.get(code // 28 % 21, code // 28 % 21)
+            out.append(word[:at] + chr(0xAC00 + code // 588 * 588 + vowel * 28 + code % 28) + word[at + 1 :])
+        else:
+            changed = (word[at + 1] + word[at], word[at] + " " + word[at + 1], word[at] + "." + word[at + 1])[way]
+            out.append(word[:at] + changed + word[at + 2 :])
+    return " ".join(out)
+
+
 def _framed(text: str, frames: dict[str, tuple[str, ...]]) -> str:
-    """A text in the frame that it always gets, so that one phrase more changes nothing about the others."""
-    choice = frames[_language(text)]
-    return choice[zlib.crc32(text.encode()) % len(choice)].format(text)
+    """A text in the frame that it always gets, so that one phrase more changes nothing about the others; one of three
+    in any language's."""
+    number = zlib.crc32(text.encode())
+    language = _language(text) if number % 3 else LANGUAGES_OF_LINES[number // 3 % len(LANGUAGES_OF_LINES)]
+    choice = frames[language]
+    return choice[number // 15 % len(choice)].format(text)
 
 
 def _language(text: str) -> str:
@@ -199,15 +281,17 @@ def short(rng: random.Random) -> list[str]:
 
 def fit(
     encoder: TextEncoder, found: list[Example], categories: list[str], recipe: ScreenRecipe,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None, start: Path | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:  # fmt: skip
-    """The tensors of the classifier, and what was found of the meanings that it had not seen."""
+    """The tensors of the classifier, and what was found of the meanings that it had not seen. `start` is a classifier
+    for the same categories to go on from."""
     labels = torch.tensor([[float(example.category == name) for name in categories] for example in found])
     unseen = np.array([zlib.crc32(example.meaning.encode()) % recipe.held_out == 0 for example in found])
     say(f"{len(found)} texts, {int(unseen.sum())} of them held out")
     states = _states(encoder, [example.text for example in found])
     say("encoded")
-    heads = [_trained(encoder, states, labels, np.flatnonzero(~unseen), recipe, m, say) for m in range(recipe.members)]
+    seen = np.flatnonzero(~unseen)
+    heads = [_trained(encoder, states, labels, seen, recipe, member, say, start) for member in range(recipe.members)]
     head = averaged(heads)
     head = tuned(encoder, from_eight_bits(to_eight_bits(deltas(head, encoder, recipe.rank))))
     checked = np.flatnonzero(unseen)
@@ -299,14 +383,19 @@ def _batches(
 
 def _trained(
     encoder: TextEncoder, states: list[Tensor], labels: Tensor, rows: NDArray[np.intp], recipe: ScreenRecipe,
-    member: int, say: Callable[[str], None],
+    member: int, say: Callable[[str], None], start: Path | None = None,
 ) -> Head:  # fmt: skip
     rng = np.random.default_rng(recipe.seed + member)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed + member)
-        head = Head(encoder, labels.shape[1], recipe.dropout).train().requires_grad_(True)
+        head = Head(encoder, labels.shape[1], recipe.dropout)
+        if start is not None:
+            head.load_state_dict(tuned(encoder, from_eight_bits(load_file(start))).state_dict())
+        head.train().requires_grad_(True)
+        if start is not None:
+            head.layers[: len(head.layers) - recipe.further].requires_grad_(False)
         groups = [
-            {"params": head.layers.parameters(), "most": recipe.learning_rate},
+            {"params": [p for p in head.layers.parameters() if p.requires_grad], "most": recipe.learning_rate},
             {"params": head.out.parameters(), "most": recipe.last_rate},
         ]
         optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.decay)
@@ -325,7 +414,7 @@ def _trained(
                 optimiser.zero_grad()
                 error.backward()
                 optimiser.step()
-                if step % 50 == 0:
+                if step % 25 == 0:
                     say(f"epoch {epoch + 1}, step {step} of {steps}: error {error.item():.4f}")
     return head.eval().requires_grad_(False)
 
