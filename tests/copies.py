@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 
-#: Of a pytest process there is one such process at most, whoever asks first; so it reads what all of them need.
-COPIES = multiprocessing.get_context("forkserver")
-COPIES.set_forkserver_preload(
-    ["haneul.train.sharded", "hypothesis", "diffusers.models.transformers.transformer_wan", "haneul.cli.video"]
+#: What they need: there is one process to copy in each pytest process, begun by whoever asks first.
+READ = (
+    "haneul.train.sharded haneul.cli.video hypothesis tiny_open diffusers.models.transformers.transformer_wan".split()
 )
+COPIES = multiprocessing.get_context("forkserver")
+COPIES.set_forkserver_preload(READ)
