@@ -2,11 +2,12 @@
 #   make video PROMPT="a red ball bounces in the snow"     sets up what is missing and writes out.mp4 (or OUT=...)
 #   make service                                           sets up what is missing and serves OpenAI's videos API here
 #   make test                                              sets up what is missing and runs every check
-# Variables: PYTHON (3.11 or newer), VENV (where the virtual environment is), PIP_ARGS (more options for pip).
+# Variables: PYTHON (3.11 or newer), VENV (virtual environment), PIP_ARGS (more for pip), WORKERS (share the tests).
 
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out.mp4
+WORKERS ?= auto
 PIP_ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ SHELL := /bin/sh
 override PROMPT := $(value PROMPT)
 override OUT := $(value OUT)
 override VENV := $(value VENV)
-export PROMPT OUT VENV PYTHON
+export PROMPT OUT VENV PYTHON WORKERS
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
@@ -62,7 +63,7 @@ lint: setup-dev
 	@"$$VENV/bin/python" -m mypy --strict haneul
 
 test: lint
-	@"$$VENV/bin/python" -m pytest -q -W error
+	@"$$VENV/bin/python" -m pytest -q -W error -n "$$WORKERS" --dist loadfile
 
 clean:
 	@rm -rf "$$VENV" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

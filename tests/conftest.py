@@ -10,7 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+# Before torch is there: whatever of it runs beside another takes one core and waits without spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
+import psutil
 import pytest
 import torch
 import visiting
@@ -47,6 +52,15 @@ settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 torch.set_num_threads(1)  # small tensors, and the tests' results then don't depend on the machine's cores
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `pytest -n auto` shares the files out to: one for each core that we may use and each 6 GiB of
+    memory, and at most 4 (every one has a service of its own). With a single core 0: pytest alone does it all."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = min(cores, int(psutil.virtual_memory().total // (6 << 30)), 4)
+    return found if found > 1 else 0
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,7 +6,6 @@ diffusers asks how many accelerators there are and divides by it, so the process
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -19,16 +18,13 @@ import numpy as np
 import pytest
 import torch
 from asking import PROMPT, Frames, Saved
+from copies import COPIES
 
 from haneul import cli
 from haneul.backbones.open import parallel
 from haneul.backbones.open.backbone import Open
 from haneul.model import precision
 from haneul.trust import credentials
-
-#: They are copies of one process that has read PyTorch and diffusers once.
-COPIES = multiprocessing.get_context("forkserver")
-COPIES.set_forkserver_preload(["tiny_open", "diffusers.models.transformers.transformer_wan", "haneul.cli.video"])
 
 
 def one_of_many(rank: int, told: dict[str, str], accelerators: int, folder: Path, arguments: list[str]) -> None:

@@ -17,7 +17,8 @@ import torch
 import torch.distributed as dist
 from click.testing import CliRunner
 from conftest import alive
-from torch.multiprocessing.spawn import spawn
+from copies import COPIES
+from torch.multiprocessing.spawn import start_processes
 
 from haneul import cli
 from haneul.errors import TrainingError
@@ -53,7 +54,9 @@ def one_of_many(rank: int, world: int, folder: Path, todo: str, given: Any) -> N
 def together(world: int, folder: Path, todo: Callable[[Any], Any], given: Any) -> Any:
     """What `todo(given)` returns in the first of so many processes."""
     folder.mkdir()
-    spawn(one_of_many, (world, folder, todo.__name__, given), nprocs=world)
+    start_processes(
+        one_of_many, (world, folder, todo.__name__, given), nprocs=world, start_method=COPIES.get_start_method()
+    )
     return torch.load(folder / "found.pt", weights_only=False)
 
 
