@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from haneul.backbones.native import BUNDLED
 from haneul.errors import TrainingError
 from haneul.model.checkpoint import Card, file_digest, load
 from haneul.model.checkpoint import save as save_checkpoint
@@ -22,7 +23,7 @@ from haneul.train.codec import to_video
 from haneul.train.recipes import Recipe
 from haneul.train.remake import RemakeRecipe, load_remade, remake
 from haneul.train.upscaler import CROP, UpscalerRecipe, render_moments, train_upscaler
-from haneul.train.upscaler_student import UpscalerStudentRecipe, draw_lessons, read_upscaler, train_student
+from haneul.train.upscaler_student import NARROW, UpscalerStudentRecipe, draw_lessons, read_upscaler, train_student
 from haneul.video.upscale import Upscaler, UpscalerConfig
 
 
@@ -179,3 +180,8 @@ def test_a_student_draws_as_its_teacher_and_goes_on_where_it_stopped(
 def test_a_student_needs_what_a_transformer_made(student: UpscalerStudentRecipe, tiny: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="remake"):
         draw_lessons(tiny.preset, dataclasses.replace(student, remade=tmp_path), lambda _: None)
+
+
+def test_the_upscaler_that_ships_is_of_the_recipe() -> None:
+    _, card = load(BUNDLED / "upscaler.safetensors", "upscaler")
+    assert UpscalerConfig(**card.config) == NARROW

@@ -49,15 +49,18 @@ def screen() -> None:
 def model() -> None:
     """The networks of the settings, and what numba has compiled."""
     import numpy as np
+    import torch
 
     from haneul.engine import default_backbone
     from haneul.trust.imprint import fixed, imprint
     from haneul.video.steepen import steepened
+    from haneul.video.upscale import Upscaler, UpscalerConfig
 
     settings = load_settings()
     found = default_backbone(settings)
     found.identity()  # digests the weights
     _models[settings.weights] = found
+    list(Upscaler(UpscalerConfig(width=8, depth=1, fine=8)).requires_grad_(False).stream(torch.zeros(1, 3, 8, 8)))
     imprint(steepened(np.zeros((64, 64, 3), np.uint8)), fixed(np.zeros((64, 64), np.float32)), 4)
 
 

@@ -32,7 +32,7 @@ from haneul.video.upscale import Upscaler, UpscalerConfig
 
 Say = Callable[[str], None]
 
-NARROW: Final = UpscalerConfig(width=80, depth=3, fine=16, middle=2, fold=2)
+NARROW: Final = UpscalerConfig(width=80, depth=3, fine=8, middle=2, fold=2)
 MARGIN: Final = 4  #: small pixels along a crop's border, whose surroundings the student does not see
 STILL: Final = 0.08  #: share of lessons that are pictures without motion
 
