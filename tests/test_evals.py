@@ -19,7 +19,20 @@ from haneul.cli import main
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import CheckpointError, HaneulError, InputError, TrainingError
 from haneul.evals import clips, fidelity, modes, physics, report, speed
-from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, answers, glimpse, load_clips, smeared, whole_clip
+from haneul.evals.data import (
+    ATTRIBUTES,
+    IGNORE,
+    MOMENTS,
+    NAMES,
+    SPANS,
+    answers,
+    both_answers,
+    glimpse,
+    load_clips,
+    settled,
+    smeared,
+    whole_clip,
+)  # fmt: skip
 from haneul.evals.following import languages, score, stated
 from haneul.evals.reader import Reader, ReaderConfig, load_reader, read
 from haneul.evals.statistics import frechet, kernel_distance, spread, wilson
@@ -116,6 +129,40 @@ def test_answers_follow_the_facts_and_their_mirror_image() -> None:
 def test_colours_do_not_count_where_none_are_seen() -> None:
     sketch = Facts.from_json({**ROLL.to_json(), "style": "pencil sketch", "subjects": [asdict(BALL)]})
     assert answers(sketch)[NAMES.index("color")] == IGNORE
+
+
+PAIR = Facts.from_json(
+    {**ROLL.to_json(), "event": "relation", "outcome": "rests", "relation": "left of", "direction": None}
+    | {"subjects": [asdict(BALL), asdict(Subject(kind="box", color="blue", material="wood"))]}
+)
+
+
+def test_of_two_things_of_equal_rank_either_may_be_named_first() -> None:
+    color, kind = NAMES.index("color"), NAMES.index("kind")
+    red_ball, blue_box = both_answers(PAIR)
+    assert (ATTRIBUTES["color"][red_ball[color]], ATTRIBUTES["kind"][blue_box[kind]]) == ("red", "box")
+    assert settled(np.array([blue_box]), [PAIR]).tolist() == [blue_box]
+    assert settled(np.array([red_ball]), [PAIR]).tolist() == [red_ball]
+    mixed = np.array([red_ball])
+    mixed[0, color] = blue_box[color]  # a blue ball: one of both is wrong, whoever is named first
+    assert (settled(mixed, [PAIR]) != mixed).sum() == 1
+    on_top = Facts.from_json({**PAIR.to_json(), "relation": "on top of"})
+    for facts in (ROLL, on_top):  # who lies on top is seen
+        assert settled(np.array([blue_box]), [facts]).tolist() == [answers(facts)]
+
+
+def test_the_order_of_naming_that_fits_better_is_learned() -> None:
+    reader = Reader(ReaderConfig(widths=(8, 16, 24), motion=8, feature=12)).eval()
+    pictures, motion = torch.zeros(2, MOMENTS, 3, 64, 112), torch.zeros(2, SPANS, 5, 8, 14)
+    cover = torch.zeros(2, MOMENTS, 4, 7, 2)
+    pairs = torch.tensor([both_answers(PAIR)] * 2)
+
+    def loss(answers_B2A: torch.Tensor) -> float:
+        return float(loss_of(reader, pictures, motion, cover, answers_B2A).detach())
+
+    each = [loss(pairs[:, [k, k]]) for k in (0, 1)]
+    assert abs(each[0] - each[1]) > 1e-3
+    assert loss(pairs) == loss(pairs.flip(1)) == pytest.approx(min(each), rel=1e-6)
 
 
 @pytest.mark.parametrize("step", [1, -1])
@@ -239,7 +286,8 @@ def test_languages_are_compared_on_the_same_clips() -> None:
     right = np.array([answers(ROLL)] * 4)
     english, korean = right.copy(), right.copy()
     korean[:2, NAMES.index("event")] += 1
-    result = languages(english, korean, right, {"event": np.array([True, True, True, False])})
+    counted = {"event": np.array([True, True, True, False])}
+    result = languages(english == right, korean == right, counted)
     assert result["event"]["points"] == pytest.approx(-66.67, abs=0.01)
 
 

@@ -1,12 +1,14 @@
 """What the evaluation reads off a clip, and clips with their right answers from shards.
 
-An attribute's answer is an index into its classes; `IGNORE` where it can't be seen (colours in a pencil sketch).
+An attribute's answer is an index into its classes; `IGNORE` where it can't be seen (colours in a pencil sketch). Of two
+things of equal rank, a red ball and a blue box that collide, a caption may name either first, and no picture says which
+one it was: so either one's colour and kind are right there, see `named_otherwise` and `settled`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +47,11 @@ SPANS: Final = 12  #: thirds of a second of which the motion is looked at
 CELL: Final = 8  #: pixels of a cell of motion
 TOKENS: Final = 28  #: 16x16 patches of a picture, about: 112x64, 80x80, 64x112
 
+#: Events and relations whose two things can be named in either order: "a ball left of a box" is a box right of a ball.
+EQUAL_EVENTS: Final = ("collide", "space collide")
+EQUAL_RELATIONS: Final = ("left of", "right of", "behind", "in front of")
+SUBJECT_COLUMNS: Final = [NAMES.index(name) for name in ("color", "kind")]  #: answers about the thing named first
+
 Say = Callable[[str], None]
 
 
@@ -65,6 +72,32 @@ def answers(facts: Facts) -> list[int]:
     if main and facts.style in COLORLESS_STYLES and main.color not in ("white", "black"):
         found[NAMES.index("color")] = IGNORE
     return found
+
+
+def named_otherwise(facts: Facts) -> Facts:
+    """The same facts with the second thing named first, where both are of equal rank; else as they are."""
+    equal = facts.event in EQUAL_EVENTS or (facts.event == "relation" and facts.relation in EQUAL_RELATIONS)
+    if not equal or len(facts.subjects) != 2:
+        return facts
+    return replace(facts, subjects=facts.subjects[::-1])
+
+
+def both_answers(facts: Facts) -> list[list[int]]:
+    """The right answers [2, A], of either order in which the things may be named."""
+    return [answers(facts), answers(named_otherwise(facts))]
+
+
+def nearer(found: NDArray[np.int64], both_n2A: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The right answers [n, A] to judge those that were `found` [n, A] by: of both orders the one in which more of
+    colour and kind are right."""
+    hits = (both_n2A[:, :, SUBJECT_COLUMNS] == found[:, None, SUBJECT_COLUMNS]).sum(2)
+    right: NDArray[np.int64] = both_n2A[np.arange(len(found)), hits.argmax(1)]
+    return right
+
+
+def settled(found: NDArray[np.int64], facts: Sequence[Facts]) -> NDArray[np.int64]:
+    """`nearer` of clips with these facts."""
+    return nearer(found, np.array([both_answers(f) for f in facts]).reshape(len(facts), 2, len(NAMES)))
 
 
 def whole_clip(meta: dict[str, Any]) -> Facts:
@@ -138,8 +171,8 @@ def moments(frames: int) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Clips:
-    """Clips of one size: pictures and motion as in `Glimpse`, cover uint8 [n, MOMENTS, h, w, 2], answers [n, 2, A]
-    (index 1: of the mirrored clip), and the facts."""
+    """Clips of one size: pictures and motion as in `Glimpse`, cover uint8 [n, MOMENTS, h, w, 2], answers [n, 2, 2, A]
+    (of the clip and of its mirror image, in either order of naming), and the facts."""
 
     pictures: Tensor
     motion: Tensor
@@ -189,7 +222,7 @@ def _of_shard(path: Path, smear: bool) -> Clips:
         pictures=torch.stack([g.pictures for g in seen]),
         motion=torch.stack([g.motion for g in seen]),
         cover=torch.from_numpy(shard.coverage_nThw2[:, moments(shard.coverage_nThw2.shape[1])]),
-        answers=torch.tensor([[answers(f), answers(f.mirrored())] for f in facts]),
+        answers=torch.tensor([[both_answers(f), both_answers(f.mirrored())] for f in facts]),
         facts=facts,
     )
 

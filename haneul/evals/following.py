@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from haneul.backbones.native import Native
 from haneul.evals.clips import Wording, Work, generate_clips, render_held_out, word
-from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, Say, answers, load_videos
+from haneul.evals.data import ATTRIBUTES, IGNORE, NAMES, Say, load_videos, settled
 from haneul.evals.reader import Reader, read
 from haneul.evals.statistics import wilson
 from haneul.model.precision import autocast
@@ -66,8 +66,8 @@ def scores(found: NDArray[np.int64], right: NDArray[np.int64], wordings: list[Wo
 def check_reader(work: Work, reader: Reader, say: Say) -> dict[str, Any]:
     """The reader's own accuracy on renders of combinations that neither it nor the model was trained on."""
     videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
-    right = np.array([answers(f) for f in facts])
     found = read(reader, list(videos)).answers
+    right = settled(found, facts)
     shown = {name: np.asarray(right[:, k] != IGNORE) for k, name in enumerate(NAMES)}
     return {
         "goal": READER_GOAL,
@@ -80,14 +80,13 @@ def _worded(facts: list[Facts], language: Language) -> list[Wording]:
     return [word(f, i, language) for i, f in enumerate(facts)]
 
 
-def languages(
-    english: NDArray[np.int64], korean: NDArray[np.int64], right: NDArray[np.int64], counted: dict[str, Counted]
-) -> dict[str, Any]:
-    """Accuracy of the same clips in both languages, where both captions state the attribute."""
+def languages(english: NDArray[np.bool_], korean: NDArray[np.bool_], counted: dict[str, Counted]) -> dict[str, Any]:
+    """Accuracy of the same clips in both languages, of which it is known what was right [n, A], where both captions
+    state the attribute."""
     out: dict[str, Any] = {}
     for name, mask in counted.items():
         k = NAMES.index(name)
-        en, ko = (found[mask, k] == right[mask, k] for found in (english, korean))
+        en, ko = english[mask, k], korean[mask, k]
         if mask.any():
             out[name] = {
                 "english": round(float(en.mean()), 4), "korean": round(float(ko.mean()), 4), "clips": int(mask.sum()),
@@ -101,21 +100,22 @@ def languages(
 def measure(work: Work, model: Native, reader: Reader, say: Say) -> dict[str, Any]:
     """Accuracy on generated clips, on the renders of the same facts, and on those renders after the codec."""
     videos, facts = load_videos(render_held_out(work, work.clips, say), work.clips)
-    right = np.array([answers(f) for f in facts])
     wordings = _worded(facts, "en")
     found = read(reader, list(generate_clips(work, model, "english", [w.text for w in wordings], say))).answers
     count = len(facts) if work.korean is None else min(work.korean, len(facts))
     other = _worded(facts[:count], "ko")
     korean = read(reader, list(generate_clips(work, model, "korean", [w.text for w in other], say))).answers
-    both = {name: stated(wordings[:count], right[:count], name) & stated(other, right[:count], name) for name in GOALS}
+    right, right_korean = settled(found, facts), settled(korean, facts[:count])
+    both = {name: stated(wordings[:count], right[:count], name) & stated(other, right_korean, name) for name in GOALS}
+    real, coded = (read(reader, list(v)).answers for v in (videos, through_codec(model, videos)))
     return {
         "clips": len(facts),
         "korean_clips": count,
         "goals": GOALS,
         "generated": scores(found, right, wordings),
-        "renders": scores(read(reader, list(videos)).answers, right, wordings),
-        "renders_through_codec": scores(read(reader, through_codec(model, videos)).answers, right, wordings),
-        "korean": scores(korean, right[:count], other),
+        "renders": scores(real, settled(real, facts), wordings),
+        "renders_through_codec": scores(coded, settled(coded, facts), wordings),
+        "korean": scores(korean, right_korean, other),
         "language_goal_points": LANGUAGE_GOAL,
-        "korean_against_english": languages(found[:count], korean, right[:count], both),
+        "korean_against_english": languages(found[:count] == right[:count], korean == right_korean, both),
     }

@@ -20,7 +20,7 @@ from haneul.evals.card.models import Graded
 from haneul.evals.card.physics import share
 from haneul.evals.card.staged import Frames, film, hue, told_apart
 from haneul.evals.clips import SEED, Wording, Work, render_held_out, word
-from haneul.evals.data import ATTRIBUTES, NAMES, Say, answers, load_videos
+from haneul.evals.data import ATTRIBUTES, NAMES, Say, load_videos, settled
 from haneul.evals.following import stated
 from haneul.evals.reader import Reader, read
 from haneul.prompt.language import check
@@ -143,7 +143,6 @@ def measure(
     ones for the page."""
     work = Work(folder=folder, weights=folder, reader=folder, clips=prompts)
     videos, facts = load_videos(render_held_out(work, prompts, say), prompts)
-    right = np.array([answers(f) for f in facts])
     few = max(2, prompts // 4)
     worded = {
         key: [way.say(f, i) for i, f in enumerate(facts[: prompts if key == "english" else few])]
@@ -153,7 +152,8 @@ def measure(
     english = worded["english"]
     out: dict[str, Any] = {
         "prompts": prompts, "few": few, "titles": {key: way.title for key, way in WAYS.items()},
-        "classes": {name: list(ATTRIBUTES[name]) for name in SHOWN}, "renders": scored(real, right, english),
+        "classes": {name: list(ATTRIBUTES[name]) for name in SHOWN},
+        "renders": scored(real, settled(real, facts), english),
         "models": {}, "relations": relations(models, few, say), "foreign": foreign(models, reader, say),
     }  # fmt: skip
     shown: dict[str, Any] = {english[i].text: {"renders": videos[i]} for i in range(min(4, prompts))}
@@ -162,7 +162,8 @@ def measure(
         for key, wordings in worded.items():
             clips = model.clips(f"said-{key}", [w.text for w in wordings], range(len(wordings)))
             found = read(reader, list(clips)).answers
-            ways[key] = scored(found, right[: len(found)], wordings)
+            right = settled(found, facts[: len(found)])
+            ways[key] = scored(found, right, wordings)
             if key == "english":
                 confused = {name: confusion(found, right, wordings, name) for name in SHOWN}
                 ways["same"] = scored(found[:few], right[:few], wordings[:few])  # what the other ways stand beside
