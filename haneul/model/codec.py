@@ -61,6 +61,12 @@ def filtered(groups_BGCHW: Tensor, *, first: bool) -> Tensor:
     return across_groups(across_patches(groups_BGCHW, PATCH).unflatten(2, (GROUP, -1)), first=first).flatten(2, 3)
 
 
+def laplacian(x: Tensor) -> Tensor:
+    """Of pictures [..., H, W], how much each inner pixel differs from its four neighbours, [..., H-2, W-2]."""
+    across = x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+    return 4 * x[..., 1:-1, 1:-1] - across - x[..., :-2, 1:-1] - x[..., 2:, 1:-1]
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions with group normalisation, added to their input."""
 
@@ -180,6 +186,20 @@ class Codec(nn.Module):
         B, G = z.shape[:2]
         groups: Tensor = self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
         return groups
+
+    def sketch_groups(self, z_BCFhw: Tensor) -> Tensor:
+        """`decode_groups` by the linear branch alone: rough, and nearly for nothing."""
+        z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
+        seen = with_neighbours(z.flatten(0, 1), z.shape[1]).movedim(1, -1)
+        groups: Tensor = F.pixel_shuffle(self.decoder.linear(seen).movedim(-1, 1), PATCH).unflatten(0, z.shape[:2])
+        return groups
+
+    def fineness(self) -> Tensor:
+        """How fine what each latent channel draws is, [C]: the energy of its patches' Laplacian over their own."""
+        patches = self.decoder.linear.weight[:, : self.cfg.latent].T.unflatten(1, (-1, PATCH, PATCH)).float()
+        energy = patches.square().sum((1, 2, 3))
+        fine: Tensor = laplacian(patches).square().sum((1, 2, 3)) / energy.clamp(min=1e-8)
+        return fine
 
     def encode(self, video_BCTHW: Tensor) -> Tensor:
         """[B, 3, 4k+1, H, W] in [-1, 1] -> z [B, C, k+1, H/16, W/16]."""

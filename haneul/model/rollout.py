@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 
 from .canvas import Canvas
-from .codec import GROUP, Codec
+from .codec import GROUP, Codec, laplacian
 from .modes import Start, loop, text_to_video, with_given
 
 #: Makes latents from a start; the second argument is the number of its first latent frame.
 SampleWindow = Callable[[Start, int], Tensor]
 
 CONTEXT_LEVEL = 0.96  #: given context is a little noisy, as in training, so that small errors don't add up
+FIRMNESS = 1.5  #: exponent of how much too sharp a window is: coarse channels have a part in it and are not touched
+FINE = 0.3  #: of the median channel's fineness, at which half of a channel is
+LEAST_SHARE = 0.6  #: of the fine channels is kept at least
 
 
 def spread_of(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +35,26 @@ def steadied(z: Tensor, own: tuple[Tensor, Tensor], like: tuple[Tensor, Tensor])
     """
     gain = (like[1] / own[1].clamp(min=1e-4)).clamp(0.5, 2.0)
     return (z - own[0]) * gain + like[0]
+
+
+def sharpness_of(codec: Codec, z: Tensor) -> float:
+    """Mean size of the Laplacian of what latents [1, C, F, h, w] draw."""
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        return float(laplacian(codec.sketch_groups(z.float())).abs().mean())
+
+
+def softened(codec: Codec, z: Tensor, mean: Tensor, sharpness: float) -> Tensor:
+    """Latents that draw about as sharply as `sharpness`, if they were sharper: their fine channels are brought nearer
+    to their mean [1, C, 1, 1, 1].
+
+    With every channel's spread held (`steadied`) grain still grows, in what was flat: the same spread, evenly, is a
+    greater Laplacian than a few edges (measured in docs/log.md).
+    """
+    share = min(1.0, sharpness / max(sharpness_of(codec, z), 1e-6)) ** FIRMNESS
+    fine = codec.fineness()
+    fine = fine / (fine + FINE * fine.median()).clamp(min=1e-8)
+    kept: Tensor = 1 - (1 - max(share, LEAST_SHARE)) * fine[:, None, None, None]
+    return mean + (z - mean) * kept
 
 
 def window_count(frames: int, window: int, overlap: int) -> int:
@@ -52,8 +75,8 @@ def rollout(
 ) -> Iterator[Tensor]:
     """Latents [1, C, n, h, w] of `canvas.frames` latent frames in all, piece by piece as windows are finished, so that
     memory does not grow with the length. A later window starts from the `overlap` last latent frames of the one before,
-    besides what the canvas gives; where it gives nothing, it is `steadied`. `past` are the last latents that were made
-    already, more than `overlap` of them, and how many were made in all.
+    besides what the canvas gives; where it gives nothing, it is `steadied` and `softened`. `past` are the last latents
+    that were made already, more than `overlap` of them, and how many were made in all.
 
     Every window begins with a single frame, as in training: for later ones it is the decoded picture at the border,
     encoded again by itself.
@@ -76,14 +99,17 @@ def rollout(
         return loop(start, canvas.period) if canvas.period else start
 
     seen = max(overlap, 2) + 1  # latents from which the picture at the border is decoded
+    like: tuple[Tensor, Tensor] | None = None
+    sharpness = 0.0
     if past is None:
         tail = sample_window(begin(0, min(window, frames)), 0)
         made = tail.shape[2]
-        like = spread_of(tail[:, :, 1:]) if made == window else None  # the first latent frame is another kind
+        if made == window:
+            like = spread_of(tail[:, :, 1:])  # the first latent frame is another kind
+            sharpness = sharpness_of(codec, tail[:, :, 1:])
         yield tail
     else:
         tail, made = past
-        like = None
     while made < frames:
         tail = tail[:, :, -seen:]
         first = made - overlap
@@ -94,7 +120,7 @@ def rollout(
         part = sample_window(begin(first, min(window, frames - first), context), first)[:, :, overlap:]
         if like is not None and not bool(canvas.part(made, part.shape[2])[1].any()):
             lately = torch.cat([tail, part], 2)[:, :, overlap - window :]  # besides a short last part, what was before
-            part = steadied(part, spread_of(lately), like)
+            part = softened(codec, steadied(part, spread_of(lately), like), like[0], sharpness)
         made += part.shape[2]
         tail = torch.cat([tail, part], 2)
         yield part
