@@ -78,6 +78,7 @@ def test_ordinary_text_has_no_other_reading(speech: Speech) -> None:
         "老人在公园里下棋",
         "la camara gira despacio a la izquierda",
         "two teachers and a killer whale, 4k, 24fps",
+        "naked mole rats dig",  # backwards it would be likelier, by a little
     ):
         assert readings(text, speech) == []
 

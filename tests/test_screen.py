@@ -33,7 +33,10 @@ GOLDEN_PDQ = "c78e3f8e378e3f9e38f138f6fcf1c0f1c0f14789078d4781380e380e380ec6f1"
 GOLDEN_QUALITY = 46
 #: No word of it is on a list.
 UNNAMED = "a girl plans her last day and burns her diary, she has had enough of everything"
-DESIRED = ["breast cancer awareness", "shoot a film", "a killer whale jumps", "박찬욱 스타일이 아닌 느와르"]
+DESIRED = [
+    "breast cancer awareness", "shoot a film", "a killer whale jumps", "박찬욱 스타일이 아닌 느와르", "naked mole rat",
+    "two naked mole-rats", "벌거숭이두더지쥐", "ハダカデバネズミが穴を掘る", "裸鼹鼠在挖洞", "una rata topo desnuda",
+]  # fmt: skip
 
 
 @pytest.fixture

@@ -282,13 +282,22 @@ def _put_together(text: str) -> Iterator[str]:
 
 
 def _turned(text: str, speech: Speech) -> Iterator[str]:
-    """With what is written backwards or in shifted letters turned round: the whole, or segments of it."""
+    """With what is written backwards or in shifted letters turned round: the whole, or segments of it. What consists of
+    words as it stands is nothing written backwards, whatever its letters would be."""
+    if _worded(text, speech):
+        return
     if len(_LETTER.findall(text)) >= LETTERS and speech.surprise(text[::-1]) <= LIKELIER * speech.surprise(text):
         yield text[::-1]
     segments = _SEGMENTS.split(text)
     turned = [_segment(segment, speech) for segment in segments]
     if turned != segments:
         yield "".join(turned)
+
+
+def _worded(text: str, speech: Speech) -> bool:
+    """Whether all of a text are known words in Latin letters."""
+    words = text.lower().replace("-", " ").split()
+    return bool(words) and all(word.isascii() and word.isalpha() and speech.known(word) for word in words)
 
 
 def _segment(segment: str, speech: Speech) -> str:
