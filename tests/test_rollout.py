@@ -13,6 +13,7 @@ from haneul.model.canvas import blank
 from haneul.model.codec import Codec, CodecConfig, frames_of, laplacian
 from haneul.model.modes import Start
 from haneul.model.rollout import rollout, sharpness_of, softened, spread_of, steadied
+from haneul.model.seams import met
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,46 @@ def test_steadied_brings_mean_and_spread() -> None:
     out = steadied(z, spread_of(z), like)
     assert torch.allclose(spread_of(out)[0], like[0], atol=1e-5)
     assert torch.allclose(spread_of(out)[1], like[1], atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------- seams
+
+
+def jump(codec: Codec, z: Tensor, f: int) -> float:
+    """What the ground's colour changes from latent frame f - 1 to f more than the frames around let expect."""
+    ground = codec.decode_groups(z).unflatten(2, (4, 3))[..., 48:, :].mean((-1, -2))
+    p1, p0, q0, q1 = ground[:, f - 1, 2], ground[:, f - 1, 3], ground[:, f, 0], ground[:, f, 1]
+    return float(((q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2).abs().max())
+
+
+@pytest.mark.parametrize("given", [slice(0, 4), slice(4, 8)])
+def test_what_is_new_meets_what_is_given(codec: Codec, clean: Tensor, given: slice) -> None:
+    """One side is a little brighter and redder: the new one comes from the given one, which stays."""
+    level = torch.zeros(1, 8, 1)
+    level[:, given] = 0.96
+    new = level[0, :, 0] == 0
+    brighter = torch.zeros(1, 8, 12, 64, 112)
+    brighter[:, new] = 0.03
+    brighter[:, new, ::3] = 0.05
+    z = clean + torch.stack([codec.change(g) for g in brighter.unbind(1)], 2)
+    out = met(codec, z, level)
+    assert torch.equal(out[:, :, given], z[:, :, given])
+    far = [0, 1] if given.start else [6, 7]
+    assert torch.equal(out[:, :, far], z[:, :, far])
+    assert jump(codec, z, 4) > 0.01
+    assert jump(codec, out, 4) < 0.35 * jump(codec, z, 4)
+
+
+def test_where_all_or_nothing_is_given_nothing_is_changed(codec: Codec, clean: Tensor) -> None:
+    for level in (torch.zeros(1, 8, 1), torch.ones(1, 8, 1), torch.full((1, 8, 28), 0.5)):
+        assert torch.equal(met(codec, clean, level), clean)
+    box = torch.ones(1, 8, 28)
+    box[:, :, :5] = 0  # inpainting: no frame is given whole
+    assert torch.equal(met(codec, clean, box), clean)
+
+
+def test_a_great_change_is_no_seam(codec: Codec, clean: Tensor) -> None:
+    level = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0])[None, :, None]
+    cut = torch.cat([clean[:, :, :4], -clean[:, :, 4:]], 2)
+    moved = (met(codec, cut, level) - cut).abs().mean() / (cut[:, :, 4] - cut[:, :, 3]).abs().mean()
+    assert float(moved) < 0.05

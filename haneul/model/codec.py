@@ -194,6 +194,12 @@ class Codec(nn.Module):
         groups: Tensor = F.pixel_shuffle(self.decoder.linear(seen).movedim(-1, 1), PATCH).unflatten(0, z.shape[:2])
         return groups
 
+    def change(self, groups_BCHW: Tensor) -> Tensor:
+        """What a change of groups [B, 12, H, W] is in latents, [B, C, h, w], by the encoder's linear branch."""
+        patches = F.pixel_unshuffle(groups_BCHW, PATCH).movedim(1, -1)
+        changed: Tensor = F.linear(patches, self.encoder.linear.weight.flatten(1)) / self.scale
+        return changed.movedim(-1, 1)
+
     def fineness(self) -> Tensor:
         """How fine what each latent channel draws is, [C]: the energy of its patches' Laplacian over their own."""
         patches = self.decoder.linear.weight[:, : self.cfg.latent].T.unflatten(1, (-1, PATCH, PATCH)).float()

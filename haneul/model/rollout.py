@@ -10,6 +10,7 @@ from torch import Tensor
 from .canvas import Canvas
 from .codec import GROUP, Codec, laplacian
 from .modes import Start, loop, text_to_video, with_given
+from .seams import met
 
 #: Makes latents from a start; the second argument is the number of its first latent frame.
 SampleWindow = Callable[[Start, int], Tensor]
@@ -75,8 +76,9 @@ def rollout(
 ) -> Iterator[Tensor]:
     """Latents [1, C, n, h, w] of `canvas.frames` latent frames in all, piece by piece as windows are finished, so that
     memory does not grow with the length. A later window starts from the `overlap` last latent frames of the one before,
-    besides what the canvas gives; where it gives nothing, it is `steadied` and `softened`. `past` are the last latents
-    that were made already, more than `overlap` of them, and how many were made in all.
+    besides what the canvas gives, and what is new meets what is given (seams.py); where the canvas gives nothing, it is
+    `steadied` and `softened`. `past` are the last latents that were made already, more than `overlap` of them, and how
+    many were made in all.
 
     Every window begins with a single frame, as in training: for later ones it is the decoded picture at the border,
     encoded again by itself.
@@ -98,11 +100,14 @@ def rollout(
             start = with_given(start, z, level, generator)
         return loop(start, canvas.period) if canvas.period else start
 
+    def sampled(start: Start, first: int) -> Tensor:
+        return met(codec, sample_window(start, first), start.start_BFS)
+
     seen = max(overlap, 2) + 1  # latents from which the picture at the border is decoded
     like: tuple[Tensor, Tensor] | None = None
     sharpness = 0.0
     if past is None:
-        tail = sample_window(begin(0, min(window, frames)), 0)
+        tail = sampled(begin(0, min(window, frames)), 0)
         made = tail.shape[2]
         if made == window:
             like = spread_of(tail[:, :, 1:])  # the first latent frame is another kind
@@ -117,7 +122,7 @@ def rollout(
             border = codec.decode(tail)[:, :, -GROUP * (overlap - 1) - 1][:, :, None]
             single = codec.encode(border.clamp(-1, 1))
         context = torch.cat([single, tail[:, :, 1 - overlap :]], 2) if overlap > 1 else single
-        part = sample_window(begin(first, min(window, frames - first), context), first)[:, :, overlap:]
+        part = sampled(begin(first, min(window, frames - first), context), first)[:, :, overlap:]
         if like is not None and not bool(canvas.part(made, part.shape[2])[1].any()):
             lately = torch.cat([tail, part], 2)[:, :, overlap - window :]  # besides a short last part, what was before
             part = softened(codec, steadied(part, spread_of(lately), like), like[0], sharpness)
