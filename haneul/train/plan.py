@@ -7,7 +7,7 @@ how much of a GPU's rate is reached, how much each stage sees, and what a GPU ho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from haneul.model.presets import Preset, preset
 from haneul.train import counts, recipes
 from haneul.train.codec import CodecRecipe
 from haneul.train.upscaler import CROP
+from haneul.train.upscaler_student import NARROW, UpscalerStudentRecipe
 from haneul.video.upscale import Upscaler, UpscalerConfig
 from haneul.world.concepts import SLOTS
 
@@ -180,12 +181,17 @@ def memory_of(shape: Preset, wish: Wish) -> Memory:
     )
 
 
-def upscaler_of(shape: Preset) -> Upscaler | None:
-    """As train/upscaler.py has it, without numbers; none where the model's own size is the size of videos."""
+def upscalers_of(shape: Preset) -> list[tuple[Upscaler, str, int, int]]:
+    """Without numbers, as train/upscaler.py and upscaler_student.py have them: the wide one and the one that ships; the
+    side of a crop of each, and what a teacher takes to draw one. None where the model's own size is that of videos."""
     if shape.upscale < 2:
-        return None
+        return []
     with counts.weightless():
-        return Upscaler(UpscalerConfig(scale=shape.upscale, middle=2, fine=32)).to("meta")
+        wide = Upscaler(UpscalerConfig(scale=shape.upscale, middle=2, fine=32)).to("meta")
+        narrow = Upscaler(replace(NARROW, scale=shape.upscale)).to("meta")
+    crop = UpscalerStudentRecipe.crop
+    taught = counts.upscaler_flops(wide, crop).forward
+    return [(wide, "upscaler", CROP, 0), (narrow, "narrow upscaler", crop, taught)]
 
 
 def plan(wish: Wish) -> Plan:
@@ -203,20 +209,12 @@ def plan(wish: Wish) -> Plan:
         ("distillation", "tokens", size, wish.distill * per_clip,
          mixed_flops(shape, student.curriculum[-1][1], distill_passes(student)), wish.mfu),
     ]  # fmt: skip
-    net = upscaler_of(shape)
-    if net is not None:
-        flops = float(counts.upscaler_flops(net, CROP).total)
-        rows.insert(
-            2,
-            (
-                "upscaler",
-                f"crops of {CROP} pixels",
-                counts.parameters(net),
-                wish.upscaler,
-                flops,
-                wish.mfu_convolutions,
-            ),
-        )
+    for net, name, crop, taught in upscalers_of(shape):
+        counted = counts.upscaler_flops(net, crop)
+        rows.insert(-2, (
+            name, f"crops of {crop} pixels", counts.parameters(net), wish.upscaler,
+            float(counted.total + taught), wish.mfu_convolutions,
+        ))  # fmt: skip
     rate = wish.gpus * GPUS[wish.gpu][0]
     seconds_a_clip = sum(sees * flops / (rate * share) for *_, sees, flops, share in rows)
     clips = wish.per_parameter * size / per_clip if wish.hours is None else wish.hours * 3600 / seconds_a_clip
