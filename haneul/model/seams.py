@@ -26,27 +26,28 @@ TIMES: Final = 2  #: that it is done: a group's latents draw a part of its neigh
 GIVEN: Final = 0.9  #: level from which a latent frame counts as given; context that is a little noisy does
 
 
+@torch.no_grad()
 def met(codec: Codec, z_BCFhw: Tensor, level_BFS: Tensor) -> Tensor:
     """Latents whose new frames meet the given ones, a new tensor; `level_BFS` is the level that each token began from
     ([B, F, S or 1]), and a frame is given where all of it was, in all of the batch."""
     given = (level_BFS.amin((0, 2)) > GIVEN).tolist()
     out = z_BCFhw.clone()
     seams = [f for f in range(1, len(given)) if given[f - 1] != given[f]]
-    for f in seams * TIMES:
-        sides = range(f, len(given)) if given[f - 1] else range(f - 1, -1, -1)
-        step = _step(codec, out, f) * (1 if given[f - 1] else -1)
-        for n, k in enumerate(sides[:LENGTH]):
-            if given[k] or k == 0:  # the first latent frame is a single picture, not a group
-                break
-            out[:, :, k] -= codec.change(_faded(step, n, forward=given[f - 1]))
+    with torch.autocast(out.device.type, enabled=False):
+        for f in seams * TIMES:
+            sides = range(f, len(given)) if given[f - 1] else range(f - 1, -1, -1)
+            step = _step(codec, out, f) * (1 if given[f - 1] else -1)
+            for n, k in enumerate(sides[:LENGTH]):
+                if given[k] or k == 0:  # the first latent frame is a single picture, not a group
+                    break
+                out[:, :, k] -= codec.change(_faded(step, n, forward=given[f - 1]))
     return out
 
 
 def _step(codec: Codec, z_BCFhw: Tensor, f: int) -> Tensor:
     """What belongs to the seam in the step from latent frame f - 1 to f, [B, 3, H, W]."""
     first = max(0, f - 1 - REACH)
-    with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        drawn = codec.sketch_groups(z_BCFhw[:, :, first : f + 1 + REACH].float()).unflatten(2, (GROUP, 3))
+    drawn = codec.sketch_groups(z_BCFhw[:, :, first : f + 1 + REACH].float()).unflatten(2, (GROUP, 3))
     before, after = drawn[:, f - first - 1], drawn[:, f - first]  # [B, GROUP, 3, H, W]
     p1, p0, q0, q1 = before[:, -2], before[:, -1], after[:, 0], after[:, 1]
     if f == 1:
