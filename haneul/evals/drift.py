@@ -10,11 +10,13 @@ import statistics
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from haneul.backbones.base import Request
 from haneul.backbones.native import Native
 from haneul.evals.data import Say
+from haneul.model.codec import laplacian
 
 SECONDS = 60.0
 ENDS = 5.0  #: seconds at either end that are compared
@@ -33,11 +35,11 @@ def traits(frames_THWC: NDArray[np.uint8]) -> dict[str, float]:
     frame)."""
     x = frames_THWC.astype(np.float64)
     y = x @ np.array([0.2126, 0.7152, 0.0722])
-    laplacian = 4 * y[:, 1:-1, 1:-1] - y[:, :-2, 1:-1] - y[:, 2:, 1:-1] - y[:, 1:-1, :-2] - y[:, 1:-1, 2:]
     red, green, blue = x.mean((0, 1, 2))
     return {
         "red": float(red), "green": float(green), "blue": float(blue), "contrast": float(y.std((1, 2)).mean()),
-        "sharpness": float(np.abs(laplacian).mean()), "motion": float(np.abs(np.diff(y, axis=0)).mean()),
+        "sharpness": float(laplacian(torch.from_numpy(y)).abs().mean()),
+        "motion": float(np.abs(np.diff(y, axis=0)).mean()),
     }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ transformer can start at once and the decoder can get better later without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -129,9 +129,13 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # The same as self.linear(x), as one matrix product: 16x16 kernels at stride 16 are slow on CPUs.
-        patches = F.pixel_unshuffle(x, PATCH).movedim(1, -1)
-        y = F.linear(patches, self.linear.weight.flatten(1), self.linear.bias).movedim(-1, 1).float()
+        y = self.project(x, self.linear.bias).float()
         return y if self.net is None else y + self.net(x).float()
+
+    def project(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The linear branch, without its bias unless that is given: then of a change of pictures."""
+        patches = F.pixel_unshuffle(x, PATCH).movedim(1, -1)
+        return F.linear(patches, self.linear.weight.flatten(1), bias).movedim(-1, 1)
 
 
 class Decoder(nn.Module):
@@ -155,8 +159,12 @@ class Decoder(nn.Module):
         h = self.deep(self.around1(self.inp(z), groups))
         h = self.mid(self.around2(self.up1(h), groups))
         h = self.fine(self.up2(h))
+        return self.sketch(z, groups).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+
+    def sketch(self, z: Tensor, groups: int) -> Tensor:
+        """The linear branch alone."""
         patches = self.linear(with_neighbours(z, groups).movedim(1, -1)).movedim(-1, 1)
-        return F.pixel_shuffle(patches, PATCH).float() + F.pixel_shuffle(self.out(F.silu(h)), 4).float()
+        return F.pixel_shuffle(patches, PATCH)
 
 
 class Codec(nn.Module):
@@ -182,23 +190,20 @@ class Codec(nn.Module):
 
     def decode_groups(self, z_BCFhw: Tensor) -> Tensor:
         """Latents [B, C, F, h, w] -> groups [B, F, 12, H, W], not filtered yet."""
-        z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
-        B, G = z.shape[:2]
-        groups: Tensor = self.decoder(z.flatten(0, 1), G).unflatten(0, (B, G))
-        return groups
+        return self._drawn(z_BCFhw, self.decoder)
 
     def sketch_groups(self, z_BCFhw: Tensor) -> Tensor:
         """`decode_groups` by the linear branch alone: rough, and nearly for nothing."""
+        return self._drawn(z_BCFhw, self.decoder.sketch)
+
+    def _drawn(self, z_BCFhw: Tensor, draw: Callable[[Tensor, int], Tensor]) -> Tensor:
         z = z_BCFhw.transpose(1, 2) * self.scale[:, None, None] + self.shift[:, None, None]
-        seen = with_neighbours(z.flatten(0, 1), z.shape[1]).movedim(1, -1)
-        groups: Tensor = F.pixel_shuffle(self.decoder.linear(seen).movedim(-1, 1), PATCH).unflatten(0, z.shape[:2])
+        groups: Tensor = draw(z.flatten(0, 1), z.shape[1]).unflatten(0, z.shape[:2])
         return groups
 
     def change(self, groups_BCHW: Tensor) -> Tensor:
         """What a change of groups [B, 12, H, W] is in latents, [B, C, h, w], by the encoder's linear branch."""
-        patches = F.pixel_unshuffle(groups_BCHW, PATCH).movedim(1, -1)
-        changed: Tensor = F.linear(patches, self.encoder.linear.weight.flatten(1)) / self.scale
-        return changed.movedim(-1, 1)
+        return self.encoder.project(groups_BCHW) / self.scale[:, None, None]
 
     def fineness(self) -> Tensor:
         """How fine what each latent channel draws is, [C]: the energy of its patches' Laplacian over their own."""

@@ -23,6 +23,12 @@ PIXELS: Final = 4  #: on either side of a border that are changed
 FRAMES: Final = 2
 
 
+def excess(p1: Tensor, p0: Tensor, q0: Tensor, q1: Tensor) -> Tensor:
+    """What belongs to a border p1 p0 | q0 q1, of one shape all four; see the module."""
+    e = (q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2
+    return e * (-(e / LIMIT).square()).exp()
+
+
 def smoothed(x: Tensor, axis: int, borders: list[int], reach: int) -> Tensor:
     """`x` with the borders along an axis filtered, a new tensor. A border b lies between b-1 and b, and needs two
     places and `reach` on either side; borders lie 2 * reach or more apart."""
@@ -30,8 +36,7 @@ def smoothed(x: Tensor, axis: int, borders: list[int], reach: int) -> Tensor:
         return x
     b = torch.tensor(borders, device=x.device)
     p1, p0, q0, q1 = (x.index_select(axis, b + k) for k in (-2, -1, 0, 1))
-    e = (q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2
-    e = e * (-(e / LIMIT).square()).exp()
+    e = excess(p1, p0, q0, q1)
     out = x.clone()
     for k in range(reach):
         part = e * (0.5 * (1 - k / reach))

@@ -104,14 +104,13 @@ def rollout(
         return met(codec, sample_window(start, first), start.start_BFS)
 
     seen = max(overlap, 2) + 1  # latents from which the picture at the border is decoded
-    like: tuple[Tensor, Tensor] | None = None
-    sharpness = 0.0
+    held: tuple[tuple[Tensor, Tensor], float] | None = None  # spread and sharpness of the first window
     if past is None:
         tail = sampled(begin(0, min(window, frames)), 0)
         made = tail.shape[2]
         if made == window:
-            like = spread_of(tail[:, :, 1:])  # the first latent frame is another kind
-            sharpness = sharpness_of(codec, tail[:, :, 1:])
+            groups = tail[:, :, 1:]  # the first latent frame is another kind
+            held = spread_of(groups), sharpness_of(codec, groups)
         yield tail
     else:
         tail, made = past
@@ -123,8 +122,9 @@ def rollout(
             single = codec.encode(border.clamp(-1, 1))
         context = torch.cat([single, tail[:, :, 1 - overlap :]], 2) if overlap > 1 else single
         part = sampled(begin(first, min(window, frames - first), context), first)[:, :, overlap:]
-        if like is not None and not bool(canvas.part(made, part.shape[2])[1].any()):
+        if held is not None and not bool(canvas.part(made, part.shape[2])[1].any()):
             lately = torch.cat([tail, part], 2)[:, :, overlap - window :]  # besides a short last part, what was before
+            like, sharpness = held
             part = softened(codec, steadied(part, spread_of(lately), like), like[0], sharpness)
         made += part.shape[2]
         tail = torch.cat([tail, part], 2)

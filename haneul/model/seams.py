@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .codec import GROUP, REACH, Codec
-from .deblock import LIMIT
+from .deblock import excess
 
 LENGTH: Final = 2  #: latent frames of the new side that are changed
 TIMES: Final = 2  #: that it is done: a group's latents draw a part of its neighbours too, so once leaves much
@@ -52,8 +52,7 @@ def _step(codec: Codec, z_BCFhw: Tensor, f: int) -> Tensor:
     p1, p0, q0, q1 = before[:, -2], before[:, -1], after[:, 0], after[:, 1]
     if f == 1:
         p1 = p0  # a single frame, whose own motion isn't known
-    e: Tensor = (q0 - p0) - ((p0 - p1) + (q1 - q0)) / 2
-    return e * (-(e / LIMIT).square()).exp()
+    return excess(p1, p0, q0, q1)
 
 
 def _faded(step_B3HW: Tensor, n: int, *, forward: bool) -> Tensor:
