@@ -134,7 +134,7 @@ class Encoder(nn.Module):
 
     def project(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The linear branch, without its bias unless that is given: then of a change of pictures."""
-        patches = F.pixel_unshuffle(x, PATCH).movedim(1, -1)
+        patches = F.pixel_unshuffle(x, PATCH).movedim(1, -1).contiguous()  # or the product is slow
         return F.linear(patches, self.linear.weight.flatten(1), bias).movedim(-1, 1)
 
 
@@ -163,7 +163,7 @@ class Decoder(nn.Module):
 
     def sketch(self, z: Tensor, groups: int) -> Tensor:
         """The linear branch alone."""
-        patches = self.linear(with_neighbours(z, groups).movedim(1, -1)).movedim(-1, 1)
+        patches = self.linear(with_neighbours(z, groups).movedim(1, -1).contiguous()).movedim(-1, 1)
         return F.pixel_shuffle(patches, PATCH)
 
 
