@@ -373,7 +373,7 @@ class DiT(nn.Module):
         dtype = self.inp.weight.dtype
         z_BFSC = z_BCFhw.flatten(3).permute(0, 2, 3, 1)
         enter, skip, leave = self.scales(t_BFS, single_F)
-        x = self.inp((z_BFSC * enter).to(dtype))
+        x = self.inp((z_BFSC * enter).to(dtype).contiguous())  # else the product is one for each frame
         x = x + self.place(self.places(h, w, x.device).to(dtype))
         nothing = torch.zeros((), dtype=dtype, device=x.device)
         x = x + torch.where(single_F[:, None, None], self.single.to(dtype), nothing)
