@@ -30,6 +30,7 @@ from haneul.model.dit import LEAST_SPREAD, DiT, DiTConfig
 from haneul.model.modes import Start, sample, text_to_video
 from haneul.model.precision import fast, quickly
 from haneul.model.presets import Preset, preset
+from haneul.model.quick import quicken
 from haneul.model.rollout import CONTEXT_LEVEL, rollout, window_count
 from haneul.model.sampler import Sampling
 from haneul.model.text import shared_encoder
@@ -155,6 +156,7 @@ class Native:
             part.eval().requires_grad_(False)
         for part in (self.codec, self.upscaler):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quicken(self.dit)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(

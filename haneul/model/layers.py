@@ -26,6 +26,22 @@ def attend_plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) ->
     return mixed
 
 
+def attend_unshifted(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of normalised queries and keys: best for inference in bfloat16 on CPUs (docs/log.md).
+
+    |q k| / sqrt(d) is at most sqrt(d), whose exponential is no great number, so nothing has to be taken off before the
+    exponential, and rows are divided by their sums last, where they are short.
+    """
+    scale = q.shape[-1] ** -0.5
+    q_, k_, v_ = (x.flatten(0, 1) for x in (q, k, v))
+    scores = torch.baddbmm(q.new_empty(()), q_, k_.mT, beta=0, alpha=scale)
+    if mask is not None:
+        scores = (scores.view(*q.shape[:3], -1) + mask.to(scores.dtype)).flatten(0, 1)
+    weights = scores.exp_()
+    mixed = torch.bmm(weights, v_).div_(weights.sum(-1, keepdim=True))
+    return mixed.view(*q.shape[:3], -1)
+
+
 def rms(x: Tensor) -> Tensor:
     """Root mean square normalisation over the last axis, without a gain (Zhang & Sennrich, arXiv 1910.07467)."""
     return F.rms_norm(x, (x.shape[-1],))
