@@ -84,7 +84,9 @@ def test_the_bundled_model_makes_the_same_frames(tmp_path: Path, settings: Setti
     assert again.identity().weights_sha256 == file_digest(weights)
 
 
-def test_half_is_half_the_size_and_nearly_the_same(tiny: Native, folder: Path, tmp_path: Path) -> None:
+def test_half_is_half_the_size_and_nearly_the_same(
+    tiny: Native, folder: Path, tmp_path: Path, in_float32: None
+) -> None:
     half = exported.write(tiny, tmp_path / "half", half=True)
     whole, rounded = (sum(path.stat().st_size for path in weight_files(where)) for where in (folder, half))
     assert rounded < 0.55 * whole
