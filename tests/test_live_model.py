@@ -281,6 +281,24 @@ def test_the_card_tells_of_rides_that_were_learned_from_before(recipe: live.Live
     assert card.recipe["begun_with"] == [{"steps": 7, "data_ledger_root": "of other rides", "riders": ["car"]}]
 
 
+def test_it_goes_on_from_weights(recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path) -> None:
+    """Where a folder has no checkpoint: at their step, with what they knew; a checkpoint that is there counts first."""
+    weights = tmp_path / "live.safetensors"
+    live.export(recipe, weights)
+    tensors, card = load(weights, "live")
+    other = dataclasses.replace(recipe, folder=tmp_path / "run", begin=weights, budget=0.0)
+    said: list[str] = []
+    found = live.train_live(other, None, said.append).state_dict()
+    assert any(f"step {card.recipe['steps']}" in line for line in said)
+    for name, value in tensors.items():
+        torch.testing.assert_close(found[name], value.to(found[name].dtype), msg=name)
+    live.train_live(dataclasses.replace(other, budget=1.0))
+    after = torch.load(live.checkpoint_of(other), weights_only=True)["step"]
+    assert after > card.recipe["steps"]
+    live.train_live(other, None, said.append)
+    assert f"step {after}" in said[-1]
+
+
 def test_further_rides_come_from_further_folders(
     recipe: live.LiveRecipe, trained: tuple[LiveModel, list[str]], tmp_path: Path
 ) -> None:

@@ -187,12 +187,15 @@ def eval_train_screen(
 ) -> None:  # fmt: skip
     """Train the screen's classifier anew, from its own phrases and the red team's (without the held-out ones)."""
     from haneul.config import load_settings
+    from haneul.model.precision import bf16_is_fast
     from haneul.screen.policy import load_policy
     from haneul.train.screen import ScreenRecipe, train_screen
 
     own = [line for line in benign.read_text(encoding="utf-8").splitlines() if line.strip()] if benign else []
     say = functools.partial(click.echo, err=True)
     usual = ScreenRecipe()
-    recipe = replace(usual, epochs=epochs or usual.epochs, members=members or usual.members)
+    recipe = replace(
+        usual, epochs=epochs or usual.epochs, members=members or usual.members, half=bf16_is_fast()
+    )  # fmt: skip
     policy = load_policy(load_settings())
     click.echo(json.dumps(train_screen(policy, output, recipe, own, say, start=start, known=known, spent=spent)))

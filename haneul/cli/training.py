@@ -153,13 +153,16 @@ def train_nano(
 @click.option("--rides", type=click.IntRange(min=32), default=512, show_default=True, help="Of 10 s, to learn from.")
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Repeat it.  [default: all]")
 @click.option("--more", type=PATH, multiple=True, help="A folder of further rides of 10 s (haneul world render).")
+@click.option("--begin", type=PATH, help="Weights to go on from (live.safetensors), if FOLDER holds none.")
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Of the processor.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 def train_live(
-    budget: float, folder: Path | None, rides: int, kinds: tuple[str, ...], more: tuple[Path, ...], batch: int,
-    device: str,
+    budget: float, folder: Path | None, rides: int, kinds: tuple[str, ...], more: tuple[Path, ...],
+    begin: Path | None, batch: int, threads: int, device: str,
 ) -> None:  # fmt: skip
-    """Train the model that `haneul play` plays, from nothing: rides of the world, latents, transformer, export.
+    """Train the model that `haneul play` plays, from nothing or from weights: rides of the world, latents, transformer,
+    export.
 
     Run it again and it goes on where it stopped, with riders more if further kinds are named after those before, and
     rides of them are in one of the folders; rides that are in FOLDER stay as they were planned. FOLDER/export is then a
@@ -182,7 +185,7 @@ def train_live(
     render_dataset(root / "rides", plan, progress=lambda done, total: say(f"live: rendered {done} of {total} rides"))
     recipe = live.LiveRecipe(
         data=root / "rides", folder=root / "run", budget=budget, batch=batch, device=device, compile=can_compile(),
-        kinds=kinds or tuple(RIDERS), more=more,
+        kinds=kinds or tuple(RIDERS), more=more, begin=begin, threads=threads,
     )  # fmt: skip
     live.train_live(recipe, say=say)
     shutil.copytree(WEIGHTS, root / "export", dirs_exist_ok=True)

@@ -37,7 +37,7 @@ class Source:
 
 SOURCES: Final = {
     "held": Source(table="attacks_held.toml", seed="fresh"),
-    "fresh": Source(table="attacks_fresh.toml", seed="fresh, the second"),
+    "fresh": Source(table="attacks_fresh.toml", seed="fresh, the third"),
 }
 
 

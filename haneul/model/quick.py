@@ -27,7 +27,7 @@ ROWS = 364  #: the default clip's tokens, for which products are laid out; other
 def quicken(dit: DiT) -> None:
     """Let a frozen transformer that stays on the processor take its steps quickly, where bfloat16 is fast. Weights that
     change later are not seen."""
-    if fast_dtype() != HALF:
+    if fast_dtype() != HALF or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):  # which not every build has
         return
     dit.set_attention(attend_unshifted)
     for block in cast(list[Block], list(dit.blocks)):

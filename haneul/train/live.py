@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.errors import InputError
-from haneul.model.checkpoint import Card, save
+from haneul.model.checkpoint import Card, load, save
 from haneul.model.concepts import one_hot, sizes_of
 from haneul.model.flow import mix, velocity
 from haneul.model.going import Going
@@ -48,6 +48,7 @@ class LiveRecipe:
     data: Path  # shards of rides
     folder: Path  # where latents and checkpoints are kept
     more: tuple[Path, ...] = ()  # further folders of rides, as long as the first one's
+    begin: Path | None = None  # weights to go on from where the folder has no checkpoint
     budget: float = 3600.0
     batch: int = 4
     frames: int = 12  # of a window
@@ -231,16 +232,27 @@ def of_riders(name: str) -> bool:
     return name == "rider" or name.startswith("going.")
 
 
+def begun(weights: Path | None) -> dict[str, Any] | None:
+    """Of finished weights, what a checkpoint has, but for the optimisers."""
+    if weights is None:
+        return None
+    tensors, card = load(weights, "live")
+    return {
+        "model": tensors, "ema": tensors, "step": int(card.recipe["steps"]), "config": card.config,
+        "data_ledger_root": card.data_ledger_root, "begun_with": card.recipe.get("begun_with", []),
+    }  # fmt: skip
+
+
 def checkpoint_of(recipe: LiveRecipe) -> Path:
     return recipe.folder / "live.pt"
 
 
 def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = print) -> LiveModel:
-    """Train for the budget, from the folder's checkpoint if there is one, whose shape then counts, though it may learn
-    riders more than it knew; returns the averaged model."""
+    """Train for the budget, from the folder's checkpoint if there is one, or from given weights, whose shape then
+    counts, though it may learn riders more than it knew; returns the averaged model."""
     torch.set_num_threads(recipe.threads)
     path, step = checkpoint_of(recipe), 0
-    state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else begun(recipe.begin)
     if state is not None:
         cfg = LiveConfig(**state["config"])
     torch.manual_seed(recipe.seed)
@@ -283,7 +295,7 @@ def train_live(recipe: LiveRecipe, cfg: LiveConfig | None = None, say: Say = pri
         riders = {name: v for name, v in model.state_dict().items() if of_riders(name)}
         ema.load_state_dict(state["ema"] | riders)
     optimisers = optim.build(model, recipe)
-    if state is not None:
+    if state is not None and "optimisers" in state:
         optimisers.load_state_dict(state["optimisers"])
     net = torch.compile(model) if recipe.compile else model
     rng = np.random.default_rng([recipe.seed, step])
