@@ -27,7 +27,7 @@ from haneul.data.latents import load_pools
 from haneul.data.shards import read_shard, shard_paths
 from haneul.errors import CheckpointError, TrainingError
 from haneul.evals.fidelity import judder
-from haneul.model.checkpoint import Card, from_eight_bits, load, to_eight_bits
+from haneul.model.checkpoint import Card, from_few_bits, load, to_few_bits
 from haneul.model.checkpoint import save as save_checkpoint
 from haneul.model.codec import Codec
 from haneul.prompt.language import detect
@@ -241,7 +241,7 @@ def test_what_was_trained_generates(tiny: Recipe, shards: Path, weights: Path, t
     assert card.data_ledger_root == json.loads((shards / "manifest.json").read_text())["ledger_root"]
     assert str(tmp_path) not in json.dumps(dataclasses.asdict(card)), "no path of this machine in the card"
     name = "blocks.0.qkv.weight"
-    shipped = from_eight_bits(to_eight_bits({name: run.ema.state_dict()[name]}))
+    shipped = from_few_bits(to_few_bits({name: run.ema.state_dict()[name]}))
     assert torch.equal(tensors[name], shipped[name]), "the averaged weights are shipped"
     native = Native(folders.export)
     request = Request(prompt="눈밭에서 튀는 공", seconds=0.1, size=(112, 64), steps=1, guidance=1.0)

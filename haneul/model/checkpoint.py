@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,41 +53,72 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-SCALE = "/scale"  #: after the name of a matrix in eight bits: the factors of its rows
-LEAST = 4096  #: numbers in the smallest tensor that is kept in eight bits
+SCALE = "/scale"  #: after the name of a matrix in few bits: the factors of its rows
+SIX = "/six"  #: after the name of a matrix in six bits: its rows, four numbers in three bytes
+SHAPE = "/shape"  #: after that name: its shape
+LEAST = 4096  #: numbers in the smallest tensor that is kept in few bits
+Bits = int | Callable[[str], int]  #: of a matrix, 8 or 6, or of the one of a name
+CLIPS = (1.0, 0.93, 0.86, 0.8, 0.74)  #: shares of a row's largest number that are tried as the largest in six bits
 
 
-def to_eight_bits(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices as int8, each row (all inputs of one output) with a factor of its own; other tensors as float16."""
+def to_few_bits(state: dict[str, Tensor], bits: Bits = 8) -> dict[str, Tensor]:
+    """Matrices as whole numbers of 8 or 6 bits, the same for all or chosen by a tensor's name, each row (all inputs of
+    one output) with a factor of its own; other tensors as float16."""
     out = {}
     for name, v in state.items():
-        if not v.is_floating_point():
-            out[name] = v
-        elif v.ndim < 2 or v.numel() < LEAST:
-            out[name] = v.half()
-        else:
-            rows = v.detach().float().cpu().flatten(1)
+        if not v.is_floating_point() or v.ndim < 2 or v.numel() < LEAST:
+            out[name] = v.half() if v.is_floating_point() else v
+            continue
+        rows = v.detach().float().cpu().flatten(1)
+        if (bits if isinstance(bits, int) else bits(name)) == 8:
             factor = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
             out[name] = (rows / factor).round().to(torch.int8).view(v.shape)
-            out[name + SCALE] = factor[:, 0]
+        else:
+            out[name + SIX], factor = _to_six(rows)
+            out[name + SHAPE] = torch.tensor(v.shape)
+        out[name + SCALE] = factor[:, 0]
     return out
 
 
-def from_eight_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse, up to rounding; float32. What was not in eight bits stays as it is."""
+def _to_six(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers from -31 to 31, four in three bytes, and the factor of each row that leaves the smallest error."""
+    most = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 31
+    tried = torch.stack([most * clip for clip in CLIPS])
+    errors = [((rows / f).round().clamp(-31, 31) * f - rows).square().sum(1) for f in tried]
+    factor = tried[torch.stack(errors).argmin(0), torch.arange(len(rows))]
+    numbers = ((rows / factor).round().clamp(-31, 31) + 31).to(torch.int32)
+    a, b, c, d = torch.nn.functional.pad(numbers, (0, -rows.shape[1] % 4)).unflatten(1, (-1, 4)).unbind(-1)
+    three = torch.stack([a << 2 | b >> 4, (b & 15) << 4 | c >> 2, (c & 3) << 6 | d], -1)
+    return three.flatten(1).to(torch.uint8), factor
+
+
+def _from_six(packed: Tensor, shape: list[int]) -> Tensor:
+    x, y, z = packed.to(torch.int32).unflatten(1, (-1, 3)).unbind(-1)
+    numbers = torch.stack([x >> 2, (x & 3) << 4 | y >> 4, (y & 15) << 2 | z >> 6, z & 63], -1).flatten(1) - 31
+    return numbers[:, : math.prod(shape[1:])].float().view(shape)
+
+
+def from_few_bits(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse, up to rounding; float32. What was not in few bits stays as it is."""
     out = {}
     for name, v in tensors.items():
-        if name.endswith(SCALE):
+        if name.endswith((SCALE, SHAPE)):
             continue
-        factor = tensors.get(name + SCALE)
-        out[name] = v if factor is None else v.float() * factor.view(-1, *[1] * (v.ndim - 1))
+        plain = name.removesuffix(SIX)
+        if plain != name:
+            v = _from_six(v, tensors[plain + SHAPE].tolist())
+        factor = tensors.get(plain + SCALE)
+        out[plain] = v if factor is None else v.float() * factor.view(-1, *[1] * (v.ndim - 1))
     return out
 
 
-def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype | None = None) -> None:
-    """Write weights (floating tensors as `dtype`; torch.int8: see `to_eight_bits`) and card atomically."""
-    if dtype == torch.int8:
-        state, dtype = to_eight_bits(state), None
+def save(
+    path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype | None = None,
+    bits: Bits | None = None,
+) -> None:  # fmt: skip
+    """Write weights (floating tensors as `dtype`, or matrices in few `bits`) and card atomically."""
+    if bits is not None:
+        state, dtype = to_few_bits(state, bits), None
     tensors = {
         k: (v.to(dtype) if dtype and v.is_floating_point() else v).detach().cpu().clone().contiguous()
         for k, v in state.items()
@@ -101,7 +134,7 @@ def save(path: Path, state: dict[str, Tensor], card: Card, *, dtype: torch.dtype
 
 
 def load(path: Path, part: str) -> tuple[dict[str, Tensor], Card]:
-    """Tensors (as stored, or what eight bits stand for) and card.
+    """Tensors (as stored, or what few bits stand for) and card.
 
     Raises CheckpointError when missing, damaged, or another part's."""
     if not path.is_file():
@@ -122,7 +155,7 @@ def load(path: Path, part: str) -> tuple[dict[str, Tensor], Card]:
         raise CheckpointError(f"the card of {path} is damaged ({err}); fetch it again") from err
     if card.part != part:
         raise CheckpointError(f"{path} holds a {card.part}, not a {part}")
-    return from_eight_bits(tensors), card
+    return from_few_bits(tensors), card
 
 
 def load_into(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

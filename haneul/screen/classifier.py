@@ -38,14 +38,14 @@ class Classifier:
         """Raises CheckpointError when it cannot be used."""
         import torch  # which whoever only imports the engine need not load
 
-        from haneul.model.checkpoint import from_eight_bits
+        from haneul.model.checkpoint import from_few_bits
         from haneul.model.text import TextEncoder, shared_encoder
         from haneul.screen.head import inner_states, tuned
 
         try:
             with safe_open(path, "pt") as tensors:
                 categories = (tensors.metadata() or {})["categories"].split()
-                found = from_eight_bits({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
+                found = from_few_bits({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
             encoder = shared_encoder(ENCODER)
             one = encoder.norm.weight
             exact = one.device.type == "cpu" and one.dtype == torch.float32  # else it was moved for a model

@@ -388,4 +388,4 @@ def export(recipe: LiveRecipe, output: Path, drawing: Drawing | None = None) -> 
         trained=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
-    save(output, state["ema"], card, dtype=torch.int8)
+    save(output, state["ema"], card, bits=8)

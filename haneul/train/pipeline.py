@@ -254,7 +254,7 @@ def export(folders: Folders, recipe: Recipe, target: Path | None = None) -> Path
     )
     target = target or folders.export
     target.mkdir(parents=True, exist_ok=True)
-    save(target / "dit.safetensors", state["ema"], card, dtype=torch.int8)
+    save(target / "dit.safetensors", state["ema"], card, bits=8)
     if recipe.stream is not None:
         write_seeds(target / LEDGER, ledger_of(recipe))
     for name in ("text_encoder.safetensors", "known_words.json", "scenes.json"):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from haneul.model.live import Drawing, LiveModel, Past
+from haneul.model.precision import autocast
 
 ASTRAY = 40.0  #: latents beyond which a ride is given up
 
@@ -68,10 +69,11 @@ class Company:
         now = _moved(group.windows, group.at, frames)
         assert group.past.last is not None  # it has begun
         batch, seen = self.batch_of(now), [group.past.last]
-        for t in range(1, frames):
-            told = (batch.actions[:, t], batch.concepts, batch.rider, batch.sight[:, t])
-            frame, group.past = model.play(group.past, *told, self.how)
-            seen.append(frame)
+        with autocast(batch.z.device.type):  # as it is played
+            for t in range(1, frames):
+                told = (batch.actions[:, t], batch.concepts, batch.rider, batch.sight[:, t])
+                frame, group.past = model.play(group.past, *told, self.how)
+                seen.append(frame.float())
         group.at += frames - 1
         if not bool(seen[-1].abs().max() < ASTRAY):  # nan too
             del self.playing[number]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import tomllib
 import zlib
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from haneul.evals.attacks import benign, phrases
-from haneul.model.checkpoint import file_digest, from_eight_bits, to_eight_bits
+from haneul.model.checkpoint import file_digest, from_few_bits, to_few_bits
 from haneul.model.text import TextEncoder
 from haneul.prompt.language import detect
 from haneul.screen.classifier import ENCODER
@@ -47,6 +48,7 @@ from haneul.world.sample import sample_spec
 
 BENIGN: Final = "benign"
 LANGUAGES_OF_LINES: Final = ("en", "ko", "ja", "zh", "es")  #: in the order of a line
+HEAD: Final = re.compile(r"\[[a-z-]+\]")  #: of a section
 SURE: Final = 0.8  #: the probability at which the shipped policy refuses
 
 
@@ -100,7 +102,7 @@ def train_screen(
         found = unknown(found, old, recipe)
     tensors, figures = fit(encoder, found, categories, recipe, say, start)
     metadata = {"categories": " ".join(categories), "text_encoder_sha256": file_digest(ENCODER)}
-    kept = to_eight_bits({name: value.contiguous() for name, value in tensors.items()})
+    kept = to_few_bits({name: value.contiguous() for name, value in tensors.items()})
     save_file({name: value.contiguous() for name, value in kept.items()}, output, metadata=metadata)
     return {"texts": len(found), "categories": categories, **figures, "bytes": output.stat().st_size}
 
@@ -114,7 +116,7 @@ def sections(path: Path | None = None) -> dict[str, list[list[str]]]:
     shipped = files("haneul.train").joinpath("screen_phrases.txt")
     lines = (path or shipped).read_text(encoding="utf-8").splitlines()
     for line in filter(None, map(str.strip, lines)):
-        if line.startswith("["):
+        if HEAD.fullmatch(line):
             found[line.strip("[]")] = here = []
         elif not line.startswith("#"):
             here.append([part.strip() for part in line.split("|")])
@@ -293,7 +295,7 @@ def fit(
     seen = np.flatnonzero(~unseen)
     heads = [_trained(encoder, states, labels, seen, recipe, member, say, start) for member in range(recipe.members)]
     head = averaged(heads)
-    head = tuned(encoder, from_eight_bits(to_eight_bits(deltas(head, encoder, recipe.rank))))
+    head = tuned(encoder, from_few_bits(to_few_bits(deltas(head, encoder, recipe.rank))))
     checked = np.flatnonzero(unseen)
     scores, truth = _scores(head, states, checked), labels.numpy()[checked]
     limits = thresholds(scores, truth, recipe.wrong) + recipe.margin
@@ -390,7 +392,7 @@ def _trained(
         torch.manual_seed(recipe.seed + member)
         head = Head(encoder, labels.shape[1], recipe.dropout)
         if start is not None:
-            head.load_state_dict(tuned(encoder, from_eight_bits(load_file(start))).state_dict())
+            head.load_state_dict(tuned(encoder, from_few_bits(load_file(start))).state_dict())
         head.train().requires_grad_(True)
         if start is not None:
             head.layers[: len(head.layers) - recipe.further].requires_grad_(False)

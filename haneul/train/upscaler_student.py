@@ -201,7 +201,7 @@ def write(recipe: UpscalerStudentRecipe, net: Upscaler, steps: int, scores: str,
         part="upscaler", preset=preset.name, config=asdict(recipe.config), recipe=told, evaluation={"held_out": scores},
         trained=time.strftime("%Y-%m-%d"),
     )  # fmt: skip
-    save(recipe.output, net.state_dict(), card, dtype=torch.int8)  # draws the same to .01 dB (docs/log.md)
+    save(recipe.output, net.state_dict(), card, bits=8)  # draws the same to .01 dB (docs/log.md)
 
 
 def _seen(drawn: Path) -> Path:
