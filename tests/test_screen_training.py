@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from haneul.config import Settings
 from haneul.errors import CheckpointError
 from haneul.model.text import shared_encoder
+from haneul.screen import look
 from haneul.screen.classifier import ENCODER, WEIGHTS, Classifier
 from haneul.screen.head import Head, deltas, inner_states, tuned
+from haneul.screen.policy import load_policy
 from haneul.train.screen import (
     BENIGN,
     Example,
@@ -22,6 +26,7 @@ from haneul.train.screen import (
     behind,
     fit,
     given,
+    moves,
     sections,
     slipped,
     thresholds,
@@ -157,3 +162,12 @@ def test_phrases_are_whole_and_once() -> None:
 def test_the_shipped_one_has_a_tensor_for_every_matrix() -> None:
     names = set(load_file(WEIGHTS))
     assert {"out.weight", "out.bias", "layers.0.qkv.weight.up", "layers.2.down.weight.down"} <= names
+
+
+def test_what_the_world_does_passes(tmp_path: Path) -> None:
+    """Of what is plainly asked of balls, boxes and cars, next to nothing may be refused: it is what most ask for."""
+    asked = moves(random.Random(3), count=40)
+    assert len(asked) == 200
+    policy = load_policy(Settings(data=tmp_path, cache=tmp_path))
+    refused = [prompt for prompt in asked if look(policy, prompt)]
+    assert len(refused) <= 1, refused

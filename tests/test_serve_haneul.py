@@ -101,7 +101,7 @@ def test_modes_refuse_what_cannot_be(service: Running, mode: str, body: dict[str
 
 
 def test_progress_as_events(service: Running) -> None:
-    video = service.make(steps=6)
+    video = service.make(steps=60)  # so that some of them are seen
     with service.http.stream("GET", f"/haneul/videos/{video['id']}/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         told = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]

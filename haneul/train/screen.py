@@ -14,6 +14,7 @@ is said again, so that it isn't forgotten; the first of the tuned layers stay as
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -145,7 +146,7 @@ def examples(recipe: ScreenRecipe, spent: Path | None = None) -> list[Example]:
     plain += [Example(text, BENIGN, text) for text in hard]
     scenes = [text for text in benign(count=1500) if text not in set(hard)]
     rng.shuffle(scenes)
-    texts = scenes[:1000] + rng.sample(short(rng), 700) + simulated(recipe)
+    texts = scenes[:1000] + rng.sample(short(rng), 2400) + simulated(recipe)
     everyday = [Example(text, BENIGN, text) for text in dict.fromkeys(texts)]
     framed = [Example(_framed(example.text, frames), *example[1:]) for example in plain + everyday[:300]]
     return plain + framed + everyday + behind(plain + everyday, recipe) + bare(plain) + slipped(plain, recipe)
@@ -268,6 +269,7 @@ def short(rng: random.Random) -> list[str]:
         found += [" ".join(rng.sample(words, count)) for _ in range(300)]
     for scene in phrases()["scenes"].values():
         found += scene["who"] + scene["does"] + scene["where"]
+    found += moves(rng)
     english = phrases()["scenes"]["en"]
     found += [
         f"it {verb}" for verb in ("moves", "rolls", "bounces", "falls", "flies", "stops", "turns", "stands still")
@@ -275,6 +277,18 @@ def short(rng: random.Random) -> list[str]:
     found += [
         f"it {verb} {where}" for verb in ("moves", "rolls", "spins", "drifts", "is") for where in english["where"]
     ]
+    return found
+
+
+def moves(rng: random.Random, count: int = 400) -> list[str]:
+    """So many prompts of each language, put together from the parts of screen_moves.toml."""
+    table = tomllib.loads(files("haneul.train").joinpath("screen_moves.toml").read_text(encoding="utf-8"))
+    found = []
+    for language, parts in table.items():
+        every = list(itertools.product(parts["who"], parts["where"], parts["does"]))
+        for who, where, does in rng.sample(every, min(count, len(every))):
+            order = (who, does, where) if language in ("en", "es") else (who, where, does)
+            found.append(("" if language in ("ja", "zh") else " ").join(filter(None, order)))
     return found
 
 
