@@ -26,6 +26,7 @@ from haneul.train.screen import (
     behind,
     fit,
     given,
+    lessons,
     moves,
     sections,
     slipped,
@@ -120,6 +121,14 @@ def test_what_was_known_is_only_said_again_in_part() -> None:
     known = {text for lines in sections().values() for line in lines for text in line} - {new}
     assert unknown(found, known, replace(RECIPE, again=0)) == found[:1]
     assert len(unknown(found, known, replace(RECIPE, again=1))) == 2
+
+
+def test_own_prompts_are_all_learned_however_it_began() -> None:
+    own = ["a kettle sings on the stove of a lighthouse", "등대지기의 주전자가 노래한다"]
+    for further in (False, True):
+        found = lessons(replace(RECIPE, again=0, scenes=1), own, further=further)
+        assert [example.text for example in found if example.category == BENIGN][-2:] == own
+    assert len(found) == len(own), "nothing else was unknown"
 
 
 def test_a_spent_split_is_learned_by_meaning() -> None:

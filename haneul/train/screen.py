@@ -96,11 +96,8 @@ def train_screen(
     no phrase). Takes half an hour on one core.
     """
     categories = [name for name, category in policy.categories.items() if category.threshold <= 1]
-    found = examples(recipe, spent) + [Example(text, BENIGN, text) for text in own]
+    found = lessons(recipe, own, spent, further=start is not None, known=known)
     encoder = TextEncoder.load(ENCODER)
-    if start is not None:
-        old = {text for lines in sections(known).values() for line in lines for text in line}
-        found = unknown(found, old, recipe)
     tensors, figures = fit(encoder, found, categories, recipe, say, start)
     metadata = {"categories": " ".join(categories), "text_encoder_sha256": file_digest(ENCODER)}
     kept = to_few_bits({name: value.contiguous() for name, value in tensors.items()})
@@ -122,6 +119,18 @@ def sections(path: Path | None = None) -> dict[str, list[list[str]]]:
         elif not line.startswith("#"):
             here.append([part.strip() for part in line.split("|")])
     return found
+
+
+def lessons(
+    recipe: ScreenRecipe, own: Sequence[str], spent: Path | None = None, *, further: bool, known: Path | None = None
+) -> list[Example]:
+    """All that is learned from; where training goes `further`, what an older classifier did not know, a part of the
+    rest, and all of the user's own prompts."""
+    found = examples(recipe, spent)
+    if further:
+        old = {text for lines in sections(known).values() for line in lines for text in line}
+        found = unknown(found, old, recipe)
+    return found + [Example(text, BENIGN, text) for text in own]
 
 
 def examples(recipe: ScreenRecipe, spent: Path | None = None) -> list[Example]:
